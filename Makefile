@@ -1,0 +1,71 @@
+# The rooms of this house and what one can do in them. Bare `make` lists the targets.
+#
+# Variables: FUZZTIME (10s), CYCLES (500), SEED (random), BENCHFLAGS (--quick for a smoke),
+# TESTFLAGS (more flags for go test), VERSION (what git says).
+
+export CGO_ENABLED := 0
+
+FUZZTIME   ?= 10s
+CYCLES     ?= 500
+SEED       ?= 0
+BENCHFLAGS ?=
+TESTFLAGS  ?=
+VERSION    ?=
+
+LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
+TARGETS := amd64 arm64 arm
+export GOARM := 7
+
+.PHONY: help demo test race check vet modernise cross fuzz crash bench docs build clean mosquitto
+
+help: ## print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: ## fleet, broker, engine and results in one process; Ctrl-C ends it
+	go run ./cmd/edged demo
+
+test: mosquitto ## all tests, with real files and a real mosquitto; under 5 minutes on 2 cores
+	go test -timeout 240s $(TESTFLAGS) ./...
+
+race: export CGO_ENABLED := 1
+race: mosquitto ## all tests under the race detector; needs a C compiler
+	go test -race -timeout 20m $(TESTFLAGS) ./...
+
+check: vet cross test ## what a change must pass: format, vet, all builds, tests
+
+vet: ## formatting and go vet, with and without the broker
+	@out="$$(gofmt -l .)"; test -z "$$out" || { echo "not formatted, run gofmt -w:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go vet -tags nobroker ./...
+
+modernise: ## show what go fix would write in a newer way; advice only
+	go fix -diff ./...
+
+cross: ## static builds for amd64, arm64 and arm v7, without the broker too; tests compile on arm
+	for arch in $(TARGETS); do GOOS=linux GOARCH=$$arch go build -trimpath -o /dev/null ./cmd/edged || exit 1; done
+	go build -trimpath -tags nobroker -o /dev/null ./cmd/edged
+	GOOS=linux GOARCH=arm go vet ./...
+
+fuzz: ## every fuzz function for FUZZTIME
+	scripts/fuzz $(FUZZTIME)
+
+crash: mosquitto ## kill -9 campaigns with CYCLES kills each and a printed SEED; hours
+	go test ./internal/campaign -run Crash -v -timeout 3h -args -cycles $(CYCLES) -seed $(SEED)
+
+bench: ## edged beside a stock subscriber, over a real mosquitto on this machine
+	go run ./internal/bench $(BENCHFLAGS)
+
+docs: ## write the generated pages anew
+	go test ./configs -run Reference -rewrite
+
+build: ## static binaries for amd64, arm64 and arm v7 in ./bin
+	for arch in $(TARGETS); do GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/edged-linux-$$arch ./cmd/edged || exit 1; done
+
+clean: ## remove what build left
+	rm -rf bin edged-data
+
+mosquitto:
+	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || \
+	  printf '%s\n' '!! mosquitto is not installed. SKIPPED: everything that needs a real broker -' \
+	  '!! the MQTT session tests, edged run end to end, and all fault campaigns.' \
+	  '!! Install it with scripts/install-test-deps (Debian: apt-get install mosquitto).'

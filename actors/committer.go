@@ -1,0 +1,178 @@
+package actors
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"edged"
+)
+
+// commitLoop makes epochs durable in their order and then, and only then, lets
+// the world know.
+func (e *Engine) commitLoop() {
+	for {
+		select {
+		case ep := <-e.closed:
+			select {
+			case <-ep.processed:
+			case <-e.failed:
+				return
+			}
+			if err := e.commit(ep); err != nil {
+				e.fail(err)
+				return
+			}
+			e.committed <- ep
+		case <-e.stopped:
+			return
+		case <-e.failed:
+			return
+		}
+	}
+}
+
+// commit makes one processed epoch durable, acknowledges its messages and
+// releases its rows.
+func (e *Engine) commit(ep *epoch) error {
+	var c edged.Commit
+	if !ep.replay {
+		e.assemble(ep, &c)
+		start := time.Now()
+		if err := e.store.Commit(&c); err != nil {
+			return fmt.Errorf("commit of epoch %d (records %d..): %w; what is on disk is unknown until a restart reads it", ep.number, e.firstSeq(ep), err)
+		}
+		e.stats.Commit.observe(time.Since(start))
+		e.stats.Epochs.Add(1)
+	}
+	e.recycle(ep)
+	e.done.advance(ep.number)
+	if len(ep.acks) > 0 {
+		e.source.Ack(ep.acks)
+	}
+	for first := 0; first < len(c.Rows); {
+		last := first + 1
+		for last < len(c.Rows) && c.Rows[last].Stream == c.Rows[first].Stream {
+			last++
+		}
+		e.release(c.Rows[first:last])
+		first = last
+	}
+	return nil
+}
+
+func (e *Engine) firstSeq(ep *epoch) edged.Seq {
+	if len(ep.records) == 0 {
+		return 0
+	}
+	return ep.records[0].Seq
+}
+
+// caused is a result with the entry that caused it.
+type caused struct {
+	entry  int32
+	turn   *turn
+	result *edged.Result
+}
+
+// assemble builds the commit of an epoch.
+func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
+	c.Generation, c.Time, c.Records = ep.generation, ep.time, ep.records
+	c.DeadLetters, c.Cursors, c.Sweep = ep.dead, ep.cursors, ep.sweep
+	if n := len(ep.records); n > 0 {
+		e.last = ep.records[n-1].Seq
+	}
+	results := e.results[:0]
+	for i := range ep.turns {
+		t := &ep.turns[i]
+		c.DeadLetters = append(c.DeadLetters, t.dead...)
+		if t.snapshot != nil {
+			c.Snapshots = append(c.Snapshots, edged.Snapshot{
+				Pipeline: t.ref.router.pipeline.Name(), Key: t.ref.key, Seq: e.last, Active: t.active,
+				Open: t.open, Twin: t.twin, State: t.snapshot,
+			})
+			ep.swept += int64(len(t.snapshot) + len(t.ref.key) + 32)
+		}
+		if t.out != nil {
+			for j := range t.out.Results {
+				results = append(results, caused{entry: t.marks[j], turn: t, result: &t.out.Results[j]})
+			}
+			e.count(t.out)
+		}
+	}
+	// The order of rows is that of the entries that caused them, so it does not
+	// depend on where epochs begin and end.
+	slices.SortStableFunc(results, func(a, b caused) int { return cmp.Compare(a.entry, b.entry) })
+	e.rows(results, c)
+	clear(results)
+	e.results = results[:0]
+	e.stats.DeadLetters.Add(int64(len(c.DeadLetters)))
+	e.stats.Snapshots.Add(int64(len(c.Snapshots)))
+	if c.Sweep != nil {
+		e.stats.Sweeps.Add(1)
+	}
+}
+
+// rows numbers the results of each stream and encodes them.
+func (e *Engine) rows(results []caused, c *edged.Commit) {
+	if len(results) == 0 {
+		return
+	}
+	var buf []byte // not reused: gateways keep rows until they are confirmed
+	for _, r := range results {
+		p := r.turn.ref.router.pipeline
+		stream, topic := p.Route(r.result)
+		if stream == "" {
+			continue
+		}
+		e.streams[stream]++
+		seq := e.streams[stream]
+		if cap(buf)-len(buf) < 512 {
+			buf = make([]byte, 0, 16<<10)
+		}
+		at := len(buf)
+		buf = p.AppendRow(buf, r.result, seq)
+		c.Rows = append(c.Rows, edged.Row{Stream: stream, Seq: seq, Topic: topic, Payload: buf[at:len(buf):len(buf)]})
+	}
+	slices.SortStableFunc(c.Rows, func(a, b edged.Row) int { return cmp.Compare(a.Stream, b.Stream) })
+	e.stats.Rows.Add(int64(len(c.Rows)))
+}
+
+// count adds up what a turn reported.
+func (e *Engine) count(out *edged.Output) {
+	st := &e.stats
+	st.Late.Add(int64(out.Late))
+	st.Duplicates.Add(int64(out.Duplicates))
+	st.Overflow.Add(int64(out.Overflow))
+	for i := range out.Results {
+		r := &out.Results[i]
+		if r.Kind != edged.PaneResult {
+			continue
+		}
+		st.Panes[r.Cause].Add(1)
+		if r.Timing == edged.Late {
+			st.Revisions.Add(1)
+		}
+	}
+}
+
+// recycle gives the outputs of an epoch back. Their values have been encoded.
+func (e *Engine) recycle(ep *epoch) {
+	for i := range ep.turns {
+		if out := ep.turns[i].out; out != nil {
+			ep.turns[i].out = nil
+			out.Reset()
+			e.keys.outputs.Put(out)
+		}
+	}
+}
+
+// release tells the stream's gateways that rows are durable.
+func (e *Engine) release(rows []edged.Row) {
+	for _, g := range e.gateways {
+		if g.state.stream == rows[0].Stream {
+			g.state.tell(e.system.Root, g.pid, rows)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package actors
+
+import (
+	"context"
+
+	"edged"
+)
+
+// Pipeline is a compiled pipeline document, as far as the runtime cares.
+// Accepts and Decode are called by one goroutine; the other methods by many.
+type Pipeline interface {
+	Name() string
+
+	// Slots is the number of values that Decode fills at most.
+	Slots() int
+
+	// IdleTimeout is the processing time in ms after which a silent key gets a
+	// tick, 0 for never.
+	IdleTimeout() int64
+
+	// Accepts reports whether messages of the topic are for this pipeline.
+	Accepts(topic string) bool
+
+	// Decode turns a payload into an event. keep is false when the pipeline's
+	// filter wants the event left out. ev.Values comes in empty, with room for Slots.
+	Decode(ev *edged.Event, topic string, payload []byte) (keep bool, poison *edged.PoisonError)
+
+	// NewTask returns the empty state of a key.
+	NewTask(key string) Task
+
+	// Route names the stream a result belongs to and the topic of its row. An
+	// empty stream means that nobody wants results of this kind.
+	Route(r *edged.Result) (stream, topic string)
+
+	// AppendRow appends the payload of the row.
+	AppendRow(dst []byte, r *edged.Result, seq uint64) []byte
+
+	// Clone returns an independent copy for another goroutine.
+	Clone() Pipeline
+}
+
+// Task is the state of one key: a fold over events and ticks. What it does may
+// depend only on its state and on the arguments.
+type Task interface {
+	// Observe folds one event in. now is the processing time of its record.
+	Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp)
+	// Tick tells that processing time has come to now. It has an effect only when
+	// the key has been silent for its idle timeout.
+	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
+	// End tells that no event will ever come.
+	End(out *edged.Output, seq edged.Seq)
+
+	Active() edged.Timestamp // processing time of the last event
+	Open() int               // windows that wait
+
+	AppendBinary(dst []byte) ([]byte, error)
+	Restore(state []byte) error
+}
+
+// Store keeps what an epoch made durable. Commit is called by one goroutine;
+// the readers may run beside it.
+type Store interface {
+	Position() edged.Position
+	Commit(c *edged.Commit) error
+	Replay(after edged.Seq, fn func(*edged.Record) error) error
+	Snapshot(pipeline, key string) (snap edged.Snapshot, found bool, err error)
+	Snapshots(fn func(edged.Snapshot) error) error
+	Skips(fn func(pipeline string, seq edged.Seq) error) error
+	Rows(stream string, after uint64, maxBytes int) ([]edged.Row, error)
+	OutboxBytes() int64
+}
+
+// Source delivers messages until ctx ends or deliver fails. deliver may block.
+type Source interface {
+	Run(ctx context.Context, deliver func(ctx context.Context, b edged.Batch) error) error
+	// Ack confirms messages that are durable, in the order of their delivery.
+	Ack(ids []uint64)
+	// Connected reports whether input could arrive now.
+	Connected() bool
+}
+
+// Output takes rows out of the gateway. Run keeps the link until ctx ends and
+// calls up, down and confirmed as things happen; Send is called only between an
+// up and the next down, with at most the window's number of unconfirmed rows.
+// After a down, what was not confirmed will be sent again.
+type Output interface {
+	Run(ctx context.Context, up func(), down func(error), confirmed func(seqs []uint64)) error
+	Send(rows []edged.Row) error
+}
+
+// Link is one output of one stream.
+type Link struct {
+	Stream string
+	Name   string // unique within the stream
+	Output Output
+	Window int // rows that may be unconfirmed, default 1000
+}

@@ -1,0 +1,175 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"edged"
+)
+
+// RecoveryStats tells what recovery did.
+type RecoveryStats struct {
+	Clean    bool // the last run ended with all states stored
+	Records  int
+	Keys     int // known to the clock or changed since their snapshots
+	Duration time.Duration
+}
+
+// Recovery returns what recovery did. It may be called when Ready is closed.
+func (e *Engine) Recovery() RecoveryStats { return e.recovery }
+
+// recover brings the engine to where the store is: keys that wait for time are
+// made known, and the journal is routed again, with nothing committed or sent.
+func (e *Engine) recover(ctx context.Context) error {
+	start := time.Now()
+	pos := e.store.Position()
+	s := &sequencer{e: e, cfg: e.cfg, next: pos.Floor + 1, number: 1, lastWrite: start}
+	e.seq = s
+	s.sweep.generation = pos.Sweep.Generation
+	for i, p := range e.pipelines {
+		s.routers = append(s.routers, newRouter(i, p, e.bounded))
+	}
+	for _, g := range e.gateways {
+		s.persisted = append(s.persisted, g.state.acked.Load())
+	}
+	if err := e.store.Skips(func(pipeline string, seq edged.Seq) error {
+		e.keys.skips.add(pipeline, seq)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("recover: read skipped records: %w", err)
+	}
+	if err := s.knownKeys(); err != nil {
+		return err
+	}
+	clean := pos.Sweep.Start == pos.Seq
+	if len(e.changed) > 0 && !clean {
+		return fmt.Errorf("pipeline %s: %w: the last run did not end cleanly, so its journal has to be replayed by the same document; start once with the old one, stop it with SIGTERM, then start with the new one", strings.Join(e.changed, ", "), ErrIncompatible)
+	}
+	s.open = s.take()
+	s.open.replay = true
+	if err := s.replay(ctx, pos, clean); err != nil {
+		return err
+	}
+	if s.next != pos.Seq+1 {
+		return fmt.Errorf("recover: the journal ends at record %d, the store says %d", s.next-1, pos.Seq)
+	}
+	s.clock = newClock(pos.Time, time.Now())
+	s.open.replay = false
+	e.recovery = RecoveryStats{Clean: clean, Duration: time.Since(start)}
+	if !clean {
+		e.recovery.Records = int(pos.Seq - pos.Floor)
+	}
+	for _, r := range s.routers {
+		e.recovery.Keys += len(r.refs)
+	}
+	return nil
+}
+
+// knownKeys makes the keys known that time or a sweep must reach although they
+// may never get another event. It refuses a store whose state another version
+// of a pipeline wrote.
+func (s *sequencer) knownKeys() error {
+	byName := map[string]*router{}
+	for _, r := range s.routers {
+		byName[r.pipeline.Name()] = r
+	}
+	checked := map[*router]bool{}
+	var waiting []*keyRef
+	err := s.e.store.Snapshots(func(snap edged.Snapshot) error {
+		r := byName[snap.Pipeline]
+		if r == nil {
+			return nil // of a pipeline that is not configured now; kept
+		}
+		if !checked[r] {
+			checked[r] = true
+			if err := s.compatible(r, snap.Key); err != nil {
+				return err
+			}
+		}
+		if snap.Open == 0 && snap.Twin {
+			return nil
+		}
+		ref := r.lookup(snap.Key)
+		ref.active = snap.Active
+		if !snap.Twin {
+			ref.changed = 1
+		}
+		if snap.Open > 0 {
+			waiting = append(waiting, ref)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("recover: read snapshots: %w", err)
+	}
+	slices.SortStableFunc(waiting, func(a, b *keyRef) int { return cmp.Compare(a.active, b.active) })
+	for _, ref := range waiting {
+		ref.router.stored.push(ref)
+	}
+	return nil
+}
+
+// compatible tries the stored state of one key. All states of a pipeline are of
+// one version, because this is checked at every start.
+func (s *sequencer) compatible(r *router, key string) error {
+	snap, found, err := s.e.store.Snapshot(r.pipeline.Name(), key)
+	if err != nil || !found {
+		return nil // damaged: the key will be quarantined when it is needed
+	}
+	if err := r.pipeline.NewTask(key).Restore(snap.State); errors.Is(err, ErrIncompatible) {
+		return fmt.Errorf("pipeline %s: the stored state was written by a different version of it (%w): give the changed pipeline a new name, or start with a new data directory", r.pipeline.Name(), err)
+	}
+	return nil
+}
+
+// ErrIncompatible is wrapped by the error of Task.Restore when the state belongs
+// to another version of the pipeline.
+var ErrIncompatible = errors.New("state of another pipeline version")
+
+// replay routes the journal again. After a clean end every state is stored, and
+// the journal only tells which messages the transport may repeat.
+func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) error {
+	err := s.e.store.Replay(pos.Floor, func(rec *edged.Record) error {
+		if rec.PacketID != 0 {
+			s.redelivery.record(rec.PacketID, digest(rec.Topic, rec.Payload))
+		}
+		if clean {
+			s.next = rec.Seq + 1
+			return nil
+		}
+		s.clock.now = rec.Time
+		s.route(*rec)
+		if s.hasRoom() {
+			return nil
+		}
+		s.close()
+		return s.awaitInFlight(ctx, 1)
+	})
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	if !s.open.idle() {
+		s.close()
+	}
+	return s.awaitInFlight(ctx, 0)
+}
+
+// awaitInFlight waits until at most n epochs are in flight.
+func (s *sequencer) awaitInFlight(ctx context.Context, n int) error {
+	for s.inFlight > n {
+		select {
+		case ep := <-s.e.committed:
+			s.finished(ep)
+		case <-s.e.failed:
+			return s.e.failure
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}

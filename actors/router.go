@@ -1,0 +1,168 @@
+package actors
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"edged"
+)
+
+// keyRef is the sequencer's knowledge of one key. Only the sequencer touches
+// it; actors read router and key, which never change.
+type keyRef struct {
+	router *router
+	key    string
+
+	pid    *actor.PID      // nil: no actor, the state is in the store
+	active edged.Timestamp // processing time of the last event
+	epoch  uint64          // number of the last epoch in which it has a turn
+	turn   int32           // its place there
+
+	// changed counts the generations of snapshots that do not hold the latest
+	// state: 2 after an event, 1 after one sweep, 0 after two.
+	changed     uint8
+	passivating bool
+	gone        bool // no longer in the router
+
+	timed refLinks // in the router's timed or stored list
+	live  refLinks // in the router's live list: the key has an actor
+}
+
+// refLinks is a key's place in a list.
+type refLinks struct {
+	list       *refList
+	prev, next *keyRef
+}
+
+// refList is a list of keys, the one longest without an event first. links
+// tells which of a key's places belongs to it.
+type refList struct {
+	front, back *keyRef
+	links       func(*keyRef) *refLinks
+}
+
+func timedLinks(ref *keyRef) *refLinks { return &ref.timed }
+func liveLinks(ref *keyRef) *refLinks  { return &ref.live }
+
+// push puts the key last, wherever it was before.
+func (l *refList) push(ref *keyRef) {
+	l.remove(ref)
+	at := l.links(ref)
+	at.list, at.prev = l, l.back
+	if l.back != nil {
+		l.links(l.back).next = ref
+	} else {
+		l.front = ref
+	}
+	l.back = ref
+}
+
+// remove takes the key out of the list that its place is in, if any.
+func (l *refList) remove(ref *keyRef) {
+	at := l.links(ref)
+	in := at.list
+	if in == nil {
+		return
+	}
+	if at.prev != nil {
+		in.links(at.prev).next = at.next
+	} else {
+		in.front = at.next
+	}
+	if at.next != nil {
+		in.links(at.next).prev = at.prev
+	} else {
+		in.back = at.prev
+	}
+	*at = refLinks{}
+}
+
+// router knows the keys of one pipeline that matter now: those with an actor,
+// those that wait for time, and those that the next sweep must visit.
+//
+// Invariant: timed and stored are each ordered by active, so that looking at
+// their fronts finds every key that is due. Recovery depends on it: a tick must
+// reach the same keys when it is replayed.
+type router struct {
+	index    int
+	pipeline Pipeline
+	idle     int64 // ms, 0: never
+	bounded  bool
+	refs     map[string]*keyRef
+
+	timed  refList // had an event and no tick since
+	stored refList // known from snapshots to have open windows; no event or tick since the start
+	live   refList // has an actor
+}
+
+func newRouter(index int, p Pipeline, bounded bool) *router {
+	return &router{
+		index: index, pipeline: p, idle: p.IdleTimeout(), bounded: bounded, refs: map[string]*keyRef{},
+		timed: refList{links: timedLinks}, stored: refList{links: timedLinks}, live: refList{links: liveLinks},
+	}
+}
+
+// lookup returns the ref of a key, making one if needed.
+func (r *router) lookup(key string) *keyRef {
+	ref := r.refs[key]
+	if ref == nil {
+		ref = &keyRef{router: r, key: key}
+		r.refs[key] = ref
+	}
+	return ref
+}
+
+// touch notes an event of the key.
+func (r *router) touch(ref *keyRef, now edged.Timestamp) {
+	ref.active, ref.changed = now, 2
+	if r.idle > 0 || r.bounded {
+		r.timed.push(ref)
+	}
+	if ref.pid != nil {
+		r.live.push(ref)
+	}
+}
+
+// due returns the key that has been silent the longest if that is long enough
+// for a tick at now, otherwise nil.
+func (r *router) due(now edged.Timestamp) *keyRef {
+	if r.idle == 0 {
+		return nil
+	}
+	ref := r.timed.front
+	if s := r.stored.front; ref == nil || s != nil && s.active < ref.active {
+		ref = s
+	}
+	if ref == nil || now.Sub(ref.active) < r.idle {
+		return nil
+	}
+	return ref
+}
+
+// rest forgets a key that has no actor, unless time or a sweep must reach it.
+func (r *router) rest(ref *keyRef) {
+	if ref.pid == nil && ref.timed.list == nil && ref.changed == 0 {
+		ref.gone = true
+		delete(r.refs, ref.key)
+	}
+}
+
+// changedKeys returns the keys whose state is not stored in both generations,
+// sorted, because neighbours share pages.
+func (r *router) changedKeys() []*keyRef {
+	refs := r.appendChanged(nil)
+	slices.SortFunc(refs, func(a, b *keyRef) int { return cmp.Compare(a.key, b.key) })
+	return refs
+}
+
+// appendChanged appends these keys in no order.
+func (r *router) appendChanged(refs []*keyRef) []*keyRef {
+	for _, ref := range r.refs {
+		if ref.changed > 0 {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}

@@ -1,0 +1,404 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"edged"
+)
+
+const (
+	epochsInFlight = 2           // one being committed, one being processed
+	keyMailboxMax  = 4           // turns of one key; more than the epochs in flight
+	cursorInterval = time.Second // how long confirmations wait for a commit to share
+	passivateMax   = 1024        // keys passivated in one epoch
+)
+
+// sequencer gives every message its place: it numbers it, decodes it, finds its
+// key and puts it into the open epoch. It alone decides when an epoch closes,
+// which keys are snapshotted, which are passivated, and when time moves. It is
+// one goroutine; nothing here is shared.
+type sequencer struct {
+	e   *Engine
+	cfg Config
+
+	routers    []*router
+	redelivery redelivery
+	clock      clock
+	next       edged.Seq
+	sweep      sweep
+	window     flowWindow
+
+	open     *epoch
+	free     []*epoch
+	number   uint64
+	inFlight int
+	opened   time.Time // when the open epoch got its first message
+
+	live      int // keys with an actor
+	leaving   int // of these being passivated
+	unacked   int
+	more      bool // the source had more at hand
+	blocked   bool // the outbox is full
+	persisted []uint64
+
+	// How far the end of the run is.
+	ended     bool      // windows of a bounded input are closed
+	settled   bool      // all states are stored
+	resting   int       // routers whose states are
+	remaining []*keyRef // of the next router
+	lastWrite time.Time
+}
+
+// run sequences until the input is closed and everything is committed.
+func (s *sequencer) run(ctx context.Context) error {
+	ticker := time.NewTicker(s.cfg.TickInterval)
+	defer ticker.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		done := s.fill()
+		wait := s.untilClose(done)
+		if wait <= 0 {
+			s.close()
+			continue
+		}
+		if done && s.inFlight == 0 {
+			if s.last() {
+				return nil
+			}
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-s.e.intake.ready:
+		case ep := <-s.e.committed:
+			s.finished(ep)
+		case t := <-ticker.C:
+			s.tick(t)
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// fill moves batches from the intake into the open epoch while it has room.
+func (s *sequencer) fill() (done bool) {
+	for s.hasRoom() {
+		b, ok, closed := s.e.intake.take()
+		if !ok {
+			return closed
+		}
+		s.batch(&b)
+	}
+	return false
+}
+
+func (s *sequencer) hasRoom() bool {
+	return !s.blocked && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
+}
+
+// untilClose returns how long the open epoch may still wait; 0 means close now.
+func (s *sequencer) untilClose(done bool) time.Duration {
+	const long = time.Hour
+	if s.inFlight >= epochsInFlight || s.open.idle() {
+		return long
+	}
+	if done || !s.hasRoom() || s.inFlight == 0 && s.window.full(s.unacked) {
+		return 0
+	}
+	return s.cfg.CommitInterval - time.Since(s.opened)
+}
+
+// batch sequences the messages of a batch.
+func (s *sequencer) batch(b *edged.Batch) {
+	if b.Fresh {
+		s.redelivery.reset()
+	}
+	s.more = b.More
+	if len(b.Messages) > 0 && s.open.idle() {
+		s.opened = time.Now()
+	}
+	st := &s.e.stats
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		if m.Ack != 0 {
+			s.open.acks = append(s.open.acks, m.Ack)
+			s.unacked++
+		}
+		if s.redelivery.repeats(m) {
+			// It is committed, or will be no later than this epoch: its
+			// acknowledgement waits for that.
+			st.Redelivered.Add(1)
+			continue
+		}
+		s.record(edged.Record{Kind: edged.MessageRecord, Time: s.clock.now, Topic: m.Topic, Payload: m.Payload, PacketID: m.PacketID})
+	}
+	st.Received.Add(int64(len(b.Messages)))
+}
+
+// record gives a new record its number and routes it.
+func (s *sequencer) record(rec edged.Record) {
+	rec.Seq = s.next
+	s.route(rec)
+	s.sweep.journal += int64(len(rec.Payload) + len(rec.Topic) + 16)
+}
+
+// route puts a record and what it means for the keys into the open epoch. It is
+// the one way into the state, for live input and for recovery.
+func (s *sequencer) route(rec edged.Record) {
+	ep := s.open
+	ep.records = append(ep.records, rec)
+	ep.bytes += len(rec.Payload) + len(rec.Topic)
+	s.next = rec.Seq + 1
+	if rec.Kind == edged.TickRecord {
+		s.wake(&rec)
+		return
+	}
+	taken := false
+	for _, r := range s.routers {
+		if r.pipeline.Accepts(rec.Topic) {
+			taken = true
+			s.offer(r, &rec)
+		}
+	}
+	if !taken {
+		s.reject(&rec, "", "no_pipeline", "no pipeline subscribes to this topic")
+	}
+}
+
+// offer decodes a record for one pipeline and adds the event to its key's turn.
+func (s *sequencer) offer(r *router, rec *edged.Record) {
+	if s.open.replay && s.e.keys.skips.has(r.pipeline.Name(), rec.Seq) {
+		return
+	}
+	ev := edged.Event{Values: s.open.room(r.pipeline.Slots())}
+	keep, poison := r.pipeline.Decode(&ev, rec.Topic, rec.Payload)
+	switch {
+	case poison != nil:
+		s.reject(rec, r.pipeline.Name(), poison.Cause, poison.Detail)
+		return
+	case !keep:
+		s.e.stats.Filtered.Add(1)
+		return
+	}
+	ev.Seq = rec.Seq
+	ref := r.lookup(ev.Key)
+	r.touch(ref, rec.Time)
+	s.open.add(ref, entry{event: ev, time: rec.Time, kind: eventEntry})
+	s.e.stats.Events.Add(1)
+}
+
+// reject makes a dead letter of a record. It stays in the journal, and replay
+// rejects it again in the same way.
+func (s *sequencer) reject(rec *edged.Record, pipeline, cause, detail string) {
+	if s.open.replay {
+		return
+	}
+	s.open.dead = append(s.open.dead, edged.DeadLetter{
+		Seq: rec.Seq, Time: rec.Time, Pipeline: pipeline, Topic: rec.Topic, Cause: cause, Detail: detail,
+		Payload: sample(rec.Payload, s.cfg.SampleBytesMax), Size: len(rec.Payload),
+	})
+}
+
+// wake gives the keys that have been silent long enough their tick.
+func (s *sequencer) wake(rec *edged.Record) {
+	for _, r := range s.routers {
+		for ref := r.due(rec.Time); ref != nil; ref = r.due(rec.Time) {
+			r.timed.remove(ref)
+			ref.changed = 2
+			s.open.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
+		}
+	}
+}
+
+// tick moves processing time, and journals that it did when a key waits for it.
+func (s *sequencer) tick(t time.Time) {
+	e := s.e
+	behind := s.more || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
+	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
+	s.blocked = e.store.OutboxBytes() > s.cfg.OutboxBytesMax
+	e.stats.OutboxBlocked.Store(s.blocked)
+	if !e.bounded {
+		for _, r := range s.routers {
+			if r.due(s.clock.now) != nil {
+				s.record(edged.Record{Kind: edged.TickRecord, Time: s.clock.now})
+				break
+			}
+		}
+	}
+	if t.Sub(s.lastWrite) >= cursorInterval {
+		s.open.cursors = e.movedCursors(s.persisted)
+		s.lastWrite = t
+	}
+	s.passivateIdle()
+	e.stats.Keys.Store(int64(s.live))
+}
+
+// last adds what remains to be done when the input is over, one epoch at a time,
+// and reports that nothing remains: a bounded input closes all windows, and every
+// run ends with all states stored, so that the next one has nothing to replay.
+func (s *sequencer) last() bool {
+	if s.e.bounded && !s.e.draining.Load() {
+		if s.ended {
+			return true
+		}
+		s.ended = true
+		s.end()
+		return false
+	}
+	return !s.checkpoint()
+}
+
+// checkpoint puts snapshots of changed keys into the open epoch, in both
+// generations. The epoch with the last of them marks the sweep complete up to
+// the end of the journal.
+func (s *sequencer) checkpoint() (more bool) {
+	if s.settled || s.next == 1 {
+		return false
+	}
+	for s.resting < len(s.routers) {
+		if s.remaining == nil {
+			s.remaining = s.routers[s.resting].changedKeys()
+		}
+		for len(s.remaining) > 0 {
+			if len(s.open.turns) >= sweepTurnMax {
+				return true
+			}
+			snapshot(s.open, s.remaining[0], true)
+			s.remaining = s.remaining[1:]
+		}
+		s.remaining = nil
+		s.resting++
+	}
+	s.settled = true
+	s.sweep.running, s.sweep.left, s.sweep.sorting = false, nil, nil
+	s.sweep.generation++
+	s.open.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.next - 1}
+	return true
+}
+
+// end closes all windows of a bounded input, in the order of the keys' last events.
+func (s *sequencer) end() {
+	seq := s.next
+	s.route(edged.Record{Seq: seq, Kind: edged.TickRecord, Time: s.clock.now})
+	for _, r := range s.routers {
+		for _, l := range []*refList{&r.stored, &r.timed} {
+			for ref := l.front; ref != nil; ref = ref.timed.next {
+				s.open.add(ref, entry{event: edged.Event{Seq: seq}, time: s.clock.now, kind: endEntry})
+			}
+		}
+	}
+}
+
+// close ends the open epoch, hands its turns to the actors and opens the next.
+func (s *sequencer) close() {
+	ep := s.open
+	ep.time = s.clock.now
+	if !ep.replay {
+		s.window.observe(s.unacked)
+		s.plan(ep)
+	}
+	s.inFlight++
+	s.number++
+	s.open = s.take()
+	s.e.dispatchEpoch(ep, s.spawn)
+}
+
+// plan adds to an epoch what it can carry along: snapshots and cursors.
+func (s *sequencer) plan(ep *epoch) {
+	if s.live > s.cfg.ActiveKeysMax {
+		s.passivateIdle()
+	}
+	if s.sweep.due(s.cfg.SweepBytes) && !s.settled {
+		s.sweep.begin(s.next-1, s.routers)
+	}
+	ep.generation = s.sweep.generation
+	if s.sweep.step(ep) {
+		ep.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.sweep.start}
+	}
+	if ep.cursors == nil {
+		ep.cursors = s.e.movedCursors(s.persisted)
+	}
+	s.lastWrite = time.Now()
+}
+
+// take returns an empty epoch.
+func (s *sequencer) take() *epoch {
+	var ep *epoch
+	if n := len(s.free); n > 0 {
+		ep, s.free = s.free[n-1], s.free[:n-1]
+	} else {
+		ep = newEpoch()
+	}
+	ep.reset(s.number, s.open != nil && s.open.replay)
+	return ep
+}
+
+// spawn makes sure that the key has an actor.
+func (s *sequencer) spawn(ref *keyRef) *actor.PID {
+	if ref.pid == nil {
+		ref.pid = s.e.system.Root.Spawn(s.e.keyProps)
+		s.live++
+		ref.router.live.push(ref)
+	}
+	return ref.pid
+}
+
+// finished takes back an epoch that is committed.
+func (s *sequencer) finished(ep *epoch) {
+	s.inFlight--
+	s.unacked -= len(ep.acks)
+	s.sweep.written += ep.swept
+	if ep.sweep != nil {
+		s.sweep.cost = s.sweep.written
+	}
+	for _, ref := range ep.passivating {
+		s.passivated(ref, ep.number)
+	}
+	s.free = append(s.free, ep)
+}
+
+// passivateIdle picks the keys whose actors are not worth their memory.
+func (s *sequencer) passivateIdle() {
+	old := s.clock.now.Add(-s.cfg.PassivateAfter.Milliseconds())
+	picked := 0
+	for _, r := range s.routers {
+		for ref := r.live.front; ref != nil && picked < passivateMax; ref = ref.live.next {
+			if s.live-s.leaving <= s.cfg.ActiveKeysMax && ref.active > old {
+				break
+			}
+			if !ref.passivating {
+				picked++
+				s.passivate(ref)
+			}
+		}
+	}
+}
+
+// passivate asks for the state to be stored in both generations; when that is
+// durable and nothing new has come, the actor is stopped.
+func (s *sequencer) passivate(ref *keyRef) {
+	ref.passivating = true
+	s.leaving++
+	snapshot(s.open, ref, true)
+	s.open.passivating = append(s.open.passivating, ref)
+}
+
+// passivated stops the actor unless the key has got work since.
+func (s *sequencer) passivated(ref *keyRef, number uint64) {
+	ref.passivating = false
+	s.leaving--
+	if ref.epoch != number || ref.changed != 0 || ref.pid == nil {
+		return
+	}
+	s.e.system.Root.Stop(ref.pid)
+	ref.pid = nil
+	s.live--
+	s.e.stats.Passivated.Add(1)
+	ref.router.live.remove(ref)
+	ref.router.rest(ref)
+}

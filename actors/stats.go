@@ -1,0 +1,72 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts what the engine did since it started. All fields may be read at
+// any time.
+type Stats struct {
+	Received    atomic.Int64 // messages taken from the source
+	Redelivered atomic.Int64 // of these recognised as redelivered by the transport
+	Filtered    atomic.Int64 // left out by a pipeline's filter
+	Events      atomic.Int64 // offered to a key, per pipeline
+	Duplicates  atomic.Int64 // dropped by a task because they repeat an event
+	Late        atomic.Int64 // too late for all their windows
+	Overflow    atomic.Int64 // refused because a limit of a key was reached
+	DeadLetters atomic.Int64
+	Panics      atomic.Int64 // panics in key actors
+	Quarantined atomic.Int64 // keys whose state cannot be had
+	Passivated  atomic.Int64
+
+	Panes       [3]atomic.Int64 // results by edged.Cause
+	Revisions   atomic.Int64    // of these late panes
+	Rows        atomic.Int64
+	Keys        atomic.Int64 // keys with an actor
+	OpenWindows atomic.Int64 // of keys with an actor
+
+	Epochs        atomic.Int64
+	Snapshots     atomic.Int64
+	Sweeps        atomic.Int64
+	OutboxBlocked atomic.Bool
+
+	LastEventTime atomic.Int64 // greatest event time seen, ms
+	Commit        Histogram
+}
+
+// CommitBounds are the upper bounds of the buckets of Stats.Commit.
+var CommitBounds = [...]time.Duration{
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, time.Second, 5 * time.Second,
+}
+
+// Histogram counts durations. One goroutine writes.
+type Histogram struct {
+	Buckets [len(CommitBounds) + 1]atomic.Int64 // not cumulative; the last is above all bounds
+	Sum     atomic.Int64                        // ns
+	Last    atomic.Int64                        // ns
+}
+
+func (h *Histogram) observe(d time.Duration) {
+	i := 0
+	for i < len(CommitBounds) && d > CommitBounds[i] {
+		i++
+	}
+	h.Buckets[i].Add(1)
+	h.Sum.Add(int64(d))
+	h.Last.Store(int64(d))
+}
+
+// LinkStatus is where an output stands.
+type LinkStatus struct {
+	Stream    string
+	Output    string
+	Up        bool
+	Committed uint64 // the last durable row
+	Confirmed uint64 // every row up to here is confirmed
+	Downs     int64  // times the link was lost
+	Resent    int64  // rows sent again because of that
+
+	Unsendable int64 // rows passed over because they can never be sent
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"edged"
+	"edged/actors"
+	"edged/mqtt"
+	"edged/persistence"
+	"edged/query"
+)
+
+// What the runtime asks for, and who provides it.
+var (
+	_ actors.Store    = (*persistence.Store)(nil)
+	_ actors.Source   = (*mqtt.Source)(nil)
+	_ actors.Output   = (*mqtt.Publisher)(nil)
+	_ actors.Output   = (*persistence.NDJSON)(nil)
+	_ actors.Pipeline = (*pipeline)(nil)
+	_ actors.Task     = task{}
+)
+
+// pipeline shows a plan to the runtime.
+type pipeline struct {
+	*query.Plan
+	spec    *query.PipelineSpec
+	gateway string // goes into every row
+
+	stream, lateStream string // "": nobody wants these results
+	output, lateOutput int    // whose topic a row gets
+}
+
+func newPipeline(spec *query.PipelineSpec, plan *query.Plan, gateway string) *pipeline {
+	p := &pipeline{Plan: plan, spec: spec, gateway: gateway}
+	if len(plan.Outputs()) > 0 {
+		p.stream, p.output = plan.Stream(), mqttOutput(plan.Outputs())
+	}
+	if len(plan.LateOutputs()) > 0 {
+		p.lateStream, p.lateOutput = plan.LateStream(), mqttOutput(plan.LateOutputs())
+	}
+	return p
+}
+
+// mqttOutput returns the index of the one output that has topics, or -1.
+func mqttOutput(outputs []query.OutputSpec) int {
+	for i, o := range outputs {
+		if o.Kind == query.OutputMQTT {
+			return i
+		}
+	}
+	return -1
+}
+
+// Slots implements actors.Pipeline.
+func (p *pipeline) Slots() int { return len(p.Plan.Slots) }
+
+// IdleTimeout implements actors.Pipeline.
+func (p *pipeline) IdleTimeout() int64 { return p.Watermark.IdleTimeout }
+
+// Decode implements actors.Pipeline.
+func (p *pipeline) Decode(ev *edged.Event, topic string, payload []byte) (keep bool, poison *edged.PoisonError) {
+	if bytes.HasPrefix(payload, oversizeMark) {
+		return false, oversizePoison(payload)
+	}
+	err := p.Plan.Decode(ev, topic, payload)
+	switch {
+	case err == nil:
+		return true, nil
+	case err == query.ErrFiltered:
+		return false, nil
+	case errors.As(err, &poison):
+		return false, poison
+	}
+	return false, &edged.PoisonError{Cause: "decode", Detail: err.Error()}
+}
+
+// NewTask implements actors.Pipeline.
+func (p *pipeline) NewTask(key string) actors.Task { return task{p.Plan.NewTask(key)} }
+
+// Route implements actors.Pipeline.
+func (p *pipeline) Route(r *edged.Result) (stream, topic string) {
+	stream, output := p.stream, p.output
+	if r.Kind == edged.LateResult {
+		stream, output = p.lateStream, p.lateOutput
+	}
+	if stream == "" {
+		return "", ""
+	}
+	return stream, p.Topic(r, output)
+}
+
+// AppendRow implements actors.Pipeline.
+func (p *pipeline) AppendRow(dst []byte, r *edged.Result, seq uint64) []byte {
+	return p.Plan.AppendRow(dst, r, p.gateway, seq)
+}
+
+// Clone implements actors.Pipeline.
+func (p *pipeline) Clone() actors.Pipeline {
+	plan, err := query.Compile(p.spec)
+	if err != nil {
+		panic("pipeline " + p.spec.Name + " compiled once and not again: " + err.Error())
+	}
+	return newPipeline(p.spec, plan, p.gateway)
+}
+
+// task translates the one error that the runtime must recognise.
+type task struct{ *query.Task }
+
+// Restore implements actors.Task.
+func (t task) Restore(state []byte) error {
+	err := t.Task.Restore(state)
+	if errors.Is(err, query.ErrIncompatible) {
+		return fmt.Errorf("%w: %w", actors.ErrIncompatible, err)
+	}
+	return err
+}

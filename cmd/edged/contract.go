@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"edged"
+	"edged/query"
+)
+
+const contractFile = "pipelines.json"
+
+// contract is what a data directory was written under. Recovery folds the tail
+// of the journal again; under another contract that would make other results
+// with the same ids, and numbers that continue another gateway's.
+type contract struct {
+	Gateway   string            `json:"gateway_id"`
+	Pipelines map[string]string `json:"pipelines"` // name ▸ fingerprint of what it makes of a journal
+}
+
+func newContract(s *setup) contract {
+	c := contract{Gateway: s.settings.GatewayID, Pipelines: map[string]string{}}
+	for _, p := range s.plans {
+		c.Pipelines[p.Name()] = fingerprint(p)
+	}
+	return c
+}
+
+func fingerprint(p *query.Plan) string { return strconv.FormatUint(p.ReplayFingerprint(), 16) }
+
+// settle compares the contract of a directory with that of the configuration,
+// and stores the new one. Pipelines that are not configured now stay in it.
+func settleContract(dir string, s *setup, pos edged.Position, accept bool) error {
+	now := newContract(s)
+	old, err := readContract(dir)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		return now.write(dir)
+	}
+	if err := old.allows(&now, s, pos, accept); err != nil {
+		return failed(exitConfig, fmt.Errorf("data directory %s: %w", dir, err))
+	}
+	changed := false
+	for name, print := range old.Pipelines {
+		if _, here := now.Pipelines[name]; !here {
+			now.Pipelines[name] = print
+		}
+	}
+	for name, print := range now.Pipelines {
+		changed = changed || old.Pipelines[name] != print
+	}
+	if !changed {
+		return nil
+	}
+	return now.write(dir)
+}
+
+// allows says why a configuration must not continue what is stored.
+func (c *contract) allows(now *contract, s *setup, pos edged.Position, accept bool) error {
+	var faults []error
+	if c.Gateway != now.Gateway {
+		faults = append(faults, fmt.Errorf("it belongs to gateway_id %q, not %q: stored numbers and broker sessions go by the id; keep the old one, or start with a new data directory", c.Gateway, now.Gateway))
+	}
+	for _, p := range s.plans {
+		print, known := c.Pipelines[p.Name()]
+		if !known || print == fingerprint(p) || pos.Floor == pos.Seq || accept {
+			continue
+		}
+		faults = append(faults, fmt.Errorf("pipeline %s is not what it was (topic, key, fields, filter, dedup, watermark, window or aggregates), and recovery must replay %d records: "+
+			"they would give other results under the same ids; give the changed pipeline a new name, or start with a new data directory, or accept that with --accept-changes",
+			p.Name(), pos.Seq-pos.Floor))
+	}
+	return errors.Join(faults...)
+}
+
+func readContract(dir string) (*contract, error) {
+	path := filepath.Join(dir, contractFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, failed(exitStore, fmt.Errorf("read what the data was written under: %w", err))
+	}
+	var c contract
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, failed(exitStore, fmt.Errorf("%s is damaged (%w): restore it, or delete it if neither gateway_id nor pipelines changed since the last run", path, err))
+	}
+	return &c, nil
+}
+
+// write replaces the file as a whole, also when power is cut.
+func (c *contract) write(dir string) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		err = replaceFile(filepath.Join(dir, contractFile), append(text, '\n'))
+	}
+	if err != nil {
+		return failed(exitStore, fmt.Errorf("write what the data is written under: %w", err))
+	}
+	return nil
+}
+
+func replaceFile(path string, text []byte) error {
+	temp := path + ".new"
+	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

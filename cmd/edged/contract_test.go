@@ -1,0 +1,90 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edged"
+)
+
+func TestContract(t *testing.T) {
+	base := testSetup(t, string(demoDocument))
+	longer := testSetup(t, string(demoDocument), "EDGED_WINDOW=7s")
+	slack := testSetup(t, strings.Replace(string(demoDocument), "out_of_orderness: 1s", "out_of_orderness: 2s", 1))
+	renamed := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1), "EDGED_WINDOW=7s")
+	moved := testSetup(t, string(demoDocument), "EDGED_GATEWAY_ID=other")
+	cosmetic := testSetup(t, strings.Replace(string(demoDocument), "agg/{key}", "results/{key}", 1), "EDGED_MQTT_URL=tcp://elsewhere:1883")
+	tail, none := edged.Position{Floor: 5, Seq: 9}, edged.Position{Floor: 9, Seq: 9}
+	for _, c := range []struct {
+		name   string
+		next   *setup
+		pos    edged.Position
+		accept bool
+		says   string
+	}{
+		{"the same", base, tail, false, ""},
+		{"other topics and brokers", cosmetic, tail, false, ""},
+		{"another window", longer, tail, false, "replay 4 records"},
+		{"another watermark", slack, tail, false, "--accept-changes"},
+		{"another watermark, nothing to replay", slack, none, false, ""},
+		{"another watermark, accepted", slack, tail, true, ""},
+		{"another name", renamed, tail, false, ""},
+		{"another gateway", moved, none, true, `belongs to gateway_id "edged"`},
+	} {
+		dir := t.TempDir()
+		if err := settleContract(dir, base, edged.Position{}, false); err != nil {
+			t.Fatal(err)
+		}
+		err := settleContract(dir, c.next, c.pos, c.accept)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err != nil && exitCode(err) != exitConfig {
+			t.Errorf("%s: exit code %d", c.name, exitCode(err))
+		}
+		// What was refused must be refused again, what was accepted is the contract now.
+		again := settleContract(dir, c.next, c.pos, false)
+		if (again == nil) != (err == nil) {
+			t.Errorf("%s: a second time: %v", c.name, again)
+		}
+	}
+}
+
+// TestContractRemembersAbsentPipelines: leaving a pipeline out for one run must
+// not launder a change of it.
+func TestContractRemembersAbsentPipelines(t *testing.T) {
+	dir, tail := t.TempDir(), edged.Position{Floor: 1, Seq: 2}
+	base, changed := testSetup(t, string(demoDocument)), testSetup(t, string(demoDocument), "EDGED_WINDOW=7s")
+	other := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1))
+	for _, s := range []*setup{base, other} {
+		if err := settleContract(dir, s, tail, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := settleContract(dir, changed, tail, false); err == nil {
+		t.Error("a changed pipeline is accepted after a run without it")
+	}
+}
+
+func TestContractDamaged(t *testing.T) {
+	dir := t.TempDir()
+	s := testSetup(t, string(demoDocument))
+	if err := settleContract(dir, s, edged.Position{}, false); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, contractFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(text) - 2 { // without its last brace and line feed it is no JSON
+		if err := os.WriteFile(path, text[:i], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := settleContract(dir, s, edged.Position{}, false); exitCode(err) != exitStore {
+			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"edged"
+	"edged/actors"
+	"edged/configs"
+	"edged/persistence"
+)
+
+// daemon is a wired engine: what edged run and edged demo drive.
+type daemon struct {
+	setup    *setup
+	log      *slog.Logger
+	store    *persistence.Store
+	inlet    *inlet
+	outputs  *outputs
+	engine   *actors.Engine
+	draining atomic.Bool
+}
+
+// choices are what only an operator can decide when a configuration does not
+// continue what is stored.
+type choices struct {
+	discard       []string // streams whose rows may be forgotten
+	acceptChanges bool     // of pipelines whose journal must be replayed
+}
+
+// openDaemon opens the store, settles which outputs rows wait for, and wires
+// everything. Nothing connects before run.
+func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d *daemon, err error) {
+	opened := &daemon{setup: s, log: log}
+	d = opened
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, opened.close())
+		}
+	}()
+	if d.inlet, err = newInlet(&s.settings.MQTT, s.specs, log); err != nil {
+		return nil, err
+	}
+	if d.store, err = persistence.Open(storeConfig(s.settings, log)); err != nil {
+		return nil, storeFailed(err)
+	}
+	if err := settleContract(s.settings.DataDir, s, d.store.Position(), choice.acceptChanges); err != nil {
+		return nil, err
+	}
+	if err := d.settleStreams(choice.discard); err != nil {
+		return nil, err
+	}
+	if d.outputs, err = openOutputs(s, stdout, log); err != nil {
+		return nil, err
+	}
+	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s)}
+	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
+		return nil, failed(exitConfig, err)
+	}
+	return d, nil
+}
+
+func pipelines(s *setup) []actors.Pipeline {
+	var all []actors.Pipeline
+	for i, plan := range s.plans {
+		all = append(all, newPipeline(&s.specs[i], plan, s.settings.GatewayID))
+	}
+	return all
+}
+
+func storeConfig(s *configs.Settings, log *slog.Logger) persistence.Config {
+	return persistence.Config{
+		Dir: s.DataDir, SegmentBytes: int(s.Journal.SegmentBytes), DeadLettersMax: s.DeadLetters.Max, Logger: log,
+	}
+}
+
+func engineConfig(s *configs.Settings, log *slog.Logger) actors.Config {
+	e := &s.Engine
+	return actors.Config{
+		CommitInterval: e.CommitInterval, EpochEventsMax: e.EpochEventsMax, EpochBytesMax: int(e.EpochBytesMax),
+		IntakeEventsMax: e.IntakeEventsMax, IntakeBytesMax: int(e.IntakeBytesMax),
+		TickInterval: e.TickInterval, PassivateAfter: e.PassivateAfter, ActiveKeysMax: e.ActiveKeysMax,
+		SweepBytes: int64(s.Journal.SweepBytes), OutboxBytesMax: int64(s.Outbox.BytesMax),
+		SampleBytesMax: int(s.DeadLetters.SampleBytes), Logger: log,
+	}
+}
+
+// settleStreams tells the store which outputs each stream has now. Rows of a
+// stream that has no output any more were acknowledged to the devices' broker,
+// so they are kept until the output is back or the operator discards them.
+func (d *daemon) settleStreams(discard []string) error {
+	wanted := map[string]bool{}
+	for _, st := range d.setup.streams() {
+		if len(st.outputs) == 0 {
+			continue
+		}
+		wanted[st.name] = true
+		var names []string
+		for _, o := range st.outputs {
+			names = append(names, o.Name())
+		}
+		if err := d.store.SetOutputs(st.name, names); err != nil {
+			return fmt.Errorf("open store %s: %w", d.setup.settings.DataDir, err)
+		}
+	}
+	for _, name := range discard {
+		if wanted[name] {
+			return failed(exitUsage, fmt.Errorf("--discard-stream %s: the stream has outputs; remove them from %s first", name, d.setup.file))
+		}
+		rows, err := d.store.DropStream(name)
+		if err != nil {
+			return fmt.Errorf("discard stream %s: %w", name, err)
+		}
+		d.log.Info("stream discarded", "stream", name, "unconfirmed_rows", rows)
+	}
+	for _, w := range waitingRows(d.store.Position()) {
+		if !wanted[w.stream] {
+			d.log.Warn("rows wait for an output that is not configured any more; configure it again, or start with --discard-stream",
+				"stream", w.stream, "output", w.output, "rows", w.rows)
+		}
+	}
+	return nil
+}
+
+// waiting is how many rows an output has not confirmed.
+type waiting struct {
+	stream, output string
+	rows           uint64
+}
+
+// waitingRows returns the outputs that rows wait for.
+func waitingRows(pos edged.Position) []waiting {
+	var all []waiting
+	for _, c := range pos.Cursors {
+		if last := pos.Streams[c.Stream]; last > c.Seq {
+			all = append(all, waiting{c.Stream, c.Output, last - c.Seq})
+		}
+	}
+	return all
+}
+
+// run runs the engine until ctx ends (it drains) or something fails.
+func (d *daemon) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		d.draining.Store(true)
+		d.log.Info("draining")
+	})
+	defer stop()
+	err := d.engine.Run(ctx)
+	if err != nil && exitCode(err) == exitUnexpected {
+		// What else fails is a link's file or a commit.
+		err = failed(exitStore, fmt.Errorf("%w; edged recovers when it is started again", err))
+	}
+	return err
+}
+
+// close closes what openDaemon opened. The engine must have ended.
+func (d *daemon) close() error {
+	var errs []error
+	if d.outputs != nil {
+		errs = append(errs, d.outputs.close())
+	}
+	if d.store != nil {
+		errs = append(errs, d.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// ready reports whether recovery is over.
+func (d *daemon) ready() bool {
+	select {
+	case <-d.engine.Ready():
+		return true
+	default:
+		return false
+	}
+}
+
+// kept logs what a stopped daemon leaves on disk.
+func (d *daemon) kept() {
+	pos, store := d.store.Position(), d.store.Stats()
+	d.log.Info("stopped; kept on disk", "records", uint64(pos.Seq), "journal_records", store.Journal.Items,
+		"open_windows", d.engine.Stats().OpenWindows.Load(), "dead_letters", store.DeadLetters.Items,
+		"last_commit", time.UnixMilli(int64(pos.Time)).UTC().Format(time.RFC3339))
+	for _, w := range waitingRows(pos) {
+		d.log.Info("rows wait in the outbox", "stream", w.stream, "output", w.output, "rows", w.rows)
+	}
+}
+
+// confirmed returns the row up to which every output of a stream has confirmed.
+func (d *daemon) confirmed(stream string) uint64 {
+	pos := d.store.Position()
+	upto := pos.Streams[stream]
+	for _, c := range pos.Cursors {
+		if c.Stream == stream {
+			upto = min(upto, c.Seq)
+		}
+	}
+	return upto
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"edged"
+	"edged/configs"
+	"edged/mqtt"
+	"edged/query"
+)
+
+// oversizeMark begins the payload that stands for a message too large to be
+// taken. No JSON begins like this, so that it can never be an event.
+var oversizeMark = []byte("\x00oversize\x00")
+
+// inlet is the MQTT source, with oversize messages turned into dead letters: each
+// goes the way of every message, as a mark, its size and a sample.
+type inlet struct {
+	*mqtt.Source
+	deliver func(edged.Batch) error
+}
+
+// newInlet makes the source of all pipelines.
+func newInlet(cfg *configs.MQTT, plans []query.PipelineSpec, log *slog.Logger) (*inlet, error) {
+	broker, err := mqttConfig(&cfg.Broker, cfg.ClientID, log)
+	if err != nil {
+		return nil, err
+	}
+	in := &inlet{}
+	broker.KeepAlive, broker.Pace, broker.PacketBytesMax = cfg.KeepAlive, cfg.Pace, int(cfg.PacketBytesMax)
+	if cfg.Pace == 0 {
+		broker.Pace = -1 // the settings say 0 for "not at all"
+	}
+	broker.OnOversize = in.oversize
+	in.Source, err = mqtt.NewSource(broker, subscriptions(plans))
+	return in, failed(exitConfig, err)
+}
+
+// subscriptions returns every topic filter once, with the highest quality of
+// service that is asked for.
+func subscriptions(specs []query.PipelineSpec) []mqtt.Subscription {
+	var subs []mqtt.Subscription
+	for _, spec := range specs {
+		i := slices.IndexFunc(subs, func(s mqtt.Subscription) bool { return s.Filter == spec.Source.Topic })
+		if i < 0 {
+			subs = append(subs, mqtt.Subscription{Filter: spec.Source.Topic, QoS: spec.Source.QoS})
+			continue
+		}
+		subs[i].QoS = max(subs[i].QoS, spec.Source.QoS)
+	}
+	return subs
+}
+
+// Run implements actors.Source.
+func (in *inlet) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
+	in.deliver = func(b edged.Batch) error { return deliver(ctx, b) }
+	return in.Source.Run(ctx, deliver)
+}
+
+// oversize is called by the source between two deliveries.
+func (in *inlet) oversize(topic string, size int, sample []byte) error {
+	payload := make([]byte, 0, len(oversizeMark)+binary.MaxVarintLen64+len(sample))
+	payload = append(payload, oversizeMark...)
+	payload = binary.AppendUvarint(payload, uint64(size))
+	payload = append(payload, sample...)
+	return in.deliver(edged.Batch{Messages: []edged.Message{{Topic: topic, Payload: payload}}})
+}
+
+// oversizePoison says why such a payload is no event.
+func oversizePoison(payload []byte) *edged.PoisonError {
+	size, _ := binary.Uvarint(bytes.TrimPrefix(payload, oversizeMark))
+	return &edged.PoisonError{Cause: "oversize", Detail: fmt.Sprintf("payload of %d bytes; mqtt.packet_bytes_max is the limit", size)}
+}
+
+// overlaps describes pairs of filters that some topic matches both of. A broker
+// may send such a message once per filter, and only deduplication tells.
+func overlaps(specs []query.PipelineSpec) []string {
+	subs := subscriptions(specs)
+	var found []string
+	for i, a := range subs {
+		for _, b := range subs[i+1:] {
+			if filtersMeet(strings.Split(a.Filter, "/"), strings.Split(b.Filter, "/")) {
+				found = append(found, a.Filter+" and "+b.Filter)
+			}
+		}
+	}
+	return found
+}
+
+// filtersMeet reports whether a topic exists that both filters match.
+func filtersMeet(a, b []string) bool {
+	switch {
+	case len(a) > 0 && a[0] == "#", len(b) > 0 && b[0] == "#":
+		return true
+	case len(a) == 0 || len(b) == 0:
+		// "a/#" matches "a", too.
+		rest := append(slices.Clone(a), b...)
+		return len(rest) == 0
+	case a[0] != b[0] && a[0] != "+" && b[0] != "+":
+		return false
+	}
+	return filtersMeet(a[1:], b[1:])
+}

@@ -1,0 +1,149 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"edged"
+	"edged/actors"
+)
+
+// metrics reads the counters of all parts when it is asked, and costs nothing in
+// between. Labels have few values: streams, outputs and pipelines are configured,
+// causes are a fixed set. Keys and topics are never labels.
+type metrics struct{ d *daemon }
+
+// Describe implements prometheus.Collector. Sending nothing makes it an
+// unchecked collector: what it sends is written down in Collect alone.
+func (m *metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	s := sink{ch}
+	s.engine(m.d.engine)
+	s.commits(&m.d.engine.Stats().Commit)
+	s.source(m.d)
+	s.store(m.d)
+	if !m.d.ready() {
+		s.gauge("edged_ready", "1 when recovery is over.", 0)
+		return
+	}
+	s.gauge("edged_ready", "1 when recovery is over.", 1)
+	r := m.d.engine.Recovery()
+	s.gauge("edged_recovery_records", "Journal records replayed at start.", float64(r.Records))
+	s.gauge("edged_recovery_seconds", "Time that recovery took.", r.Duration.Seconds())
+	for _, l := range m.d.engine.Links() {
+		s.link(l)
+	}
+}
+
+// sink makes metrics of numbers.
+type sink struct{ ch chan<- prometheus.Metric }
+
+func (s sink) send(kind prometheus.ValueType, name, help string, value float64, labels ...string) {
+	var names, values []string
+	for i := 0; i+1 < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	s.ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
+}
+
+func (s sink) counter(name, help string, value int64, labels ...string) {
+	s.send(prometheus.CounterValue, name, help, float64(value), labels...)
+}
+
+func (s sink) gauge(name, help string, value float64, labels ...string) {
+	s.send(prometheus.GaugeValue, name, help, value, labels...)
+}
+
+func (s sink) truth(name, help string, value bool, labels ...string) {
+	number := 0.0
+	if value {
+		number = 1
+	}
+	s.gauge(name, help, number, labels...)
+}
+
+func (s sink) engine(e *actors.Engine) {
+	st, cfg := e.Stats(), e.Config()
+	s.counter("edged_messages_received_total", "Messages taken from the source.", st.Received.Load())
+	s.counter("edged_messages_redelivered_total", "Messages recognised as redelivered by the broker and not counted again.", st.Redelivered.Load())
+	s.counter("edged_events_total", "Events offered to a key, per pipeline.", st.Events.Load())
+	s.counter("edged_events_filtered_total", "Events that a filter left out.", st.Filtered.Load())
+	s.counter("edged_events_duplicate_total", "Events dropped because they repeat an earlier one.", st.Duplicates.Load())
+	s.counter("edged_events_late_total", "Events too late for all their windows.", st.Late.Load())
+	s.counter("edged_events_overflow_total", "Events or windows refused because a limit of a key was reached.", st.Overflow.Load())
+	for _, cause := range []edged.Cause{edged.ByWatermark, edged.ByIdle, edged.ByEnd} {
+		s.counter("edged_panes_total", "Firings of windows, by what made time advance.", st.Panes[cause].Load(), "cause", cause.String())
+	}
+	s.counter("edged_panes_late_total", "Firings that correct an earlier one.", st.Revisions.Load())
+	s.counter("edged_rows_total", "Rows put into the outbox.", st.Rows.Load())
+	s.counter("edged_panics_total", "Panics in key actors.", st.Panics.Load())
+	s.counter("edged_keys_quarantined_total", "Keys whose state cannot be had.", st.Quarantined.Load())
+	s.counter("edged_keys_passivated_total", "Actors stopped because their key was silent.", st.Passivated.Load())
+	s.gauge("edged_keys", "Keys with an actor.", float64(st.Keys.Load()))
+	s.gauge("edged_keys_max", "Limit of keys with an actor.", float64(cfg.ActiveKeysMax))
+	s.gauge("edged_open_windows", "Open windows of keys with an actor.", float64(st.OpenWindows.Load()))
+	s.gauge("edged_intake_messages", "Messages read and not sequenced.", float64(e.IntakeLevel()))
+	s.gauge("edged_intake_messages_max", "Messages at which the source is not read any more.", float64(cfg.IntakeEventsMax))
+	s.counter("edged_epochs_total", "Epochs committed.", st.Epochs.Load())
+	s.counter("edged_snapshots_total", "Snapshots of keys written.", st.Snapshots.Load())
+	s.counter("edged_sweeps_total", "Complete passes of snapshots.", st.Sweeps.Load())
+	s.truth("edged_outbox_blocked", "1 while the intake waits because the outbox is full.", st.OutboxBlocked.Load())
+	s.gauge("edged_outbox_bytes_max", "Payload bytes in the outbox at which the intake waits.", float64(cfg.OutboxBytesMax))
+	if last := st.LastEventTime.Load(); last != 0 {
+		s.gauge("edged_event_time_seconds", "Greatest event time seen, since the Unix epoch.", float64(last)/1000)
+	}
+}
+
+// commits sends the histogram of commit durations.
+func (s sink) commits(h *actors.Histogram) {
+	buckets := map[float64]uint64{}
+	var count uint64
+	for i := range h.Buckets {
+		count += uint64(h.Buckets[i].Load())
+		if i < len(actors.CommitBounds) {
+			buckets[actors.CommitBounds[i].Seconds()] = count
+		}
+	}
+	desc := prometheus.NewDesc("edged_commit_seconds", "Duration of commits, sync included.", nil, nil)
+	s.ch <- prometheus.MustNewConstHistogram(desc, count, time.Duration(h.Sum.Load()).Seconds(), buckets)
+}
+
+func (s sink) source(d *daemon) {
+	st := d.inlet.Stats()
+	s.truth("edged_source_connected", "1 while the source's broker has accepted us and our subscriptions.", st.Connected)
+	s.counter("edged_source_connects_total", "Connects to the source's broker.", st.Connects)
+	s.counter("edged_source_bytes_total", "Bytes of topics and payloads received.", st.Bytes)
+	s.counter("edged_source_acks_total", "Acknowledgements sent.", st.Acked)
+	s.counter("edged_source_acks_stale_total", "Acknowledgements dropped because their connection is gone.", st.AcksStale)
+	s.counter("edged_source_oversize_total", "Messages above mqtt.packet_bytes_max.", st.Oversize)
+	s.gauge("edged_source_unacked", "Messages received on this connection and not acknowledged.", float64(st.Unacked))
+}
+
+func (s sink) store(d *daemon) {
+	st := d.store.Stats()
+	s.counter("edged_store_commits_total", "Transactions since the store was made.", int64(st.Commits))
+	s.counter("edged_store_written_bytes_total", "Bytes handed to the database since start.", int64(st.WrittenBytes))
+	s.gauge("edged_store_file_bytes", "Size of the database file.", float64(st.FileBytes))
+	s.gauge("edged_journal_records", "Records in the journal.", float64(st.Journal.Items))
+	s.gauge("edged_journal_bytes", "Bytes in the journal.", float64(st.Journal.Bytes))
+	s.gauge("edged_outbox_bytes", "Payload bytes that some output has not confirmed.", float64(d.store.OutboxBytes()))
+	s.gauge("edged_dead_letters", "Dead letters kept.", float64(st.DeadLetters.Items))
+	for _, c := range st.Causes {
+		s.counter("edged_dead_letters_total", "Dead letters since the store was made, dropped ones included.", int64(c.Count), "cause", c.Cause)
+	}
+	s.counter("edged_store_snapshot_repairs_total", "Snapshots read from the other generation because one was damaged.", int64(st.SnapshotRepairs))
+	s.counter("edged_store_snapshot_losses_total", "Snapshots that damage made unreadable.", int64(st.SnapshotLosses))
+}
+
+func (s sink) link(l actors.LinkStatus) {
+	at := []string{"stream", l.Stream, "output", l.Output}
+	s.truth("edged_output_up", "1 while the output takes rows.", l.Up, at...)
+	s.counter("edged_output_rows_committed_total", "Number of the stream's last durable row.", int64(l.Committed), at...)
+	s.counter("edged_output_rows_confirmed_total", "Every row up to this number is confirmed.", int64(l.Confirmed), at...)
+	s.gauge("edged_output_rows_waiting", "Durable rows that are not confirmed.", float64(l.Committed-min(l.Confirmed, l.Committed)), at...)
+	s.counter("edged_output_downs_total", "Times that the output was lost.", l.Downs, at...)
+	s.counter("edged_output_rows_resent_total", "Rows sent again because of that.", l.Resent, at...)
+}

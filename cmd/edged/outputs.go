@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+
+	"edged"
+	"edged/actors"
+	"edged/configs"
+	"edged/mqtt"
+	"edged/persistence"
+	"edged/query"
+)
+
+// outputs are the links of all streams, and the files under them.
+type outputs struct {
+	links []actors.Link
+	files []*persistence.NDJSON
+}
+
+// openOutputs makes the links of all streams. Publishers connect only when the
+// engine runs them.
+func openOutputs(s *setup, stdout io.Writer, log *slog.Logger) (*outputs, error) {
+	o := &outputs{}
+	lines := &lockedWriter{w: stdout}
+	for _, st := range s.streams() {
+		for _, spec := range st.outputs {
+			output, err := o.open(&s.settings.Upstream, st.name, spec, lines, log)
+			if err != nil {
+				return nil, errors.Join(err, o.close())
+			}
+			o.links = append(o.links, actors.Link{
+				Stream: st.name, Name: spec.Name(), Output: output, Window: min(s.settings.Upstream.Window, mqtt.Window),
+			})
+		}
+	}
+	return o, nil
+}
+
+func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpec, lines *lockedWriter, log *slog.Logger) (actors.Output, error) {
+	switch spec.Kind {
+	case query.OutputMQTT:
+		// A publisher of its own: confirmations name rows by their number only.
+		cfg, err := mqttConfig(&up.Broker, up.ClientID+"-"+stream, log)
+		if err != nil {
+			return nil, err
+		}
+		pub, err := mqtt.NewPublisher(cfg)
+		return pub, failed(exitConfig, err)
+	case query.OutputFile:
+		file, err := persistence.OpenNDJSON(spec.Path)
+		if err != nil {
+			return nil, failed(exitStore, fmt.Errorf("output of stream %s: %w", stream, err))
+		}
+		o.files = append(o.files, file)
+		return file, nil
+	case query.OutputStdout:
+		return newLineOutput(lines), nil
+	}
+	return nil, fmt.Errorf("stream %s: unknown kind of output %q", stream, spec.Kind)
+}
+
+// close closes the files.
+func (o *outputs) close() error {
+	var errs []error
+	for _, f := range o.files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// lockedWriter serves several streams.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+// lineOutput writes rows as lines. A row counts as delivered when the operating
+// system has taken it: what a pipe's reader makes of it is its own business.
+type lineOutput struct {
+	w         io.Writer
+	confirmed func([]uint64)
+	failed    chan error
+	buf       []byte
+	seqs      []uint64
+}
+
+var _ actors.Output = (*lineOutput)(nil)
+
+func newLineOutput(w io.Writer) *lineOutput { return &lineOutput{w: w, failed: make(chan error, 1)} }
+
+// Run implements actors.Output. A writer that fails ends it with an error.
+func (o *lineOutput) Run(ctx context.Context, up func(), down func(error), confirmed func([]uint64)) error {
+	o.confirmed = confirmed
+	up()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-o.failed:
+		down(err)
+		return fmt.Errorf("write results to standard output: %w", err)
+	}
+}
+
+// Send implements actors.Output. The rows of one call are one write.
+func (o *lineOutput) Send(rows []edged.Row) error {
+	o.buf, o.seqs = o.buf[:0], o.seqs[:0]
+	for i := range rows {
+		o.buf = append(append(o.buf, rows[i].Payload...), '\n')
+		o.seqs = append(o.seqs, rows[i].Seq)
+	}
+	if _, err := o.w.Write(o.buf); err != nil {
+		select {
+		case o.failed <- err:
+		default:
+		}
+		return err
+	}
+	o.confirmed(o.seqs)
+	return nil
+}

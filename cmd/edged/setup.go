@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"edged/configs"
+	"edged/mqtt"
+	"edged/query"
+)
+
+// setup is a configuration that was read, checked and compiled.
+type setup struct {
+	file     string
+	settings *configs.Settings
+	specs    []query.PipelineSpec
+	plans    []*query.Plan // of the specs
+}
+
+// loadSetup reads a configuration file and reports everything that is wrong with
+// it. Its errors end the process with exitConfig.
+func loadSetup(file string, flags *pflag.FlagSet) (*setup, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, failed(exitConfig, fmt.Errorf("read the configuration: %w; give the path of a YAML file", err))
+	}
+	return parseSetup(file, text, os.Environ(), flags)
+}
+
+func parseSetup(file string, text []byte, env []string, flags *pflag.FlagSet) (*setup, error) {
+	settings, doc, err := configs.Load(file, text, env, flags)
+	if err != nil {
+		return nil, failed(exitConfig, fmt.Errorf("the configuration is not valid:\n%w", err))
+	}
+	s := &setup{file: file, settings: settings, specs: doc.Pipelines}
+	faults := s.compile()
+	faults = append(faults, checkLoopback(settings.HTTP.Listen))
+	if err := errors.Join(append(faults, s.checkFiles())...); err != nil {
+		return nil, failed(exitConfig, fmt.Errorf("the configuration is not valid:\n%w", err))
+	}
+	return s, nil
+}
+
+// compile makes the plans.
+func (s *setup) compile() (faults []error) {
+	if len(s.specs) == 0 {
+		faults = append(faults, &query.Error{File: s.file, Path: "pipelines", Message: "there is none", Hint: "see configs/examples for complete files"})
+	}
+	for i := range s.specs {
+		plan, err := query.Compile(&s.specs[i])
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		s.plans = append(s.plans, plan)
+	}
+	return faults
+}
+
+// checkFiles refuses two streams that write the same file: each reads from the
+// file's last line how far it is.
+func (s *setup) checkFiles() error {
+	var faults []error
+	streams := map[string]string{}
+	for _, st := range s.streams() {
+		for _, o := range st.outputs {
+			if o.Kind != query.OutputFile {
+				continue
+			}
+			if other, taken := streams[o.Path]; taken {
+				faults = append(faults, &query.Error{
+					File: s.file, Path: "pipelines", Hint: "give each a file of its own",
+					Message: fmt.Sprintf("streams %s and %s both write the file %s", other, st.name, o.Path),
+				})
+			}
+			streams[o.Path] = st.name
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// stream is where results of one kind go.
+type stream struct {
+	name    string
+	plan    *query.Plan
+	outputs []query.OutputSpec
+}
+
+// streams returns the streams of all pipelines, also those without outputs.
+func (s *setup) streams() []stream {
+	var all []stream
+	for _, p := range s.plans {
+		all = append(all, stream{p.Stream(), p, p.Outputs()}, stream{p.LateStream(), p, p.LateOutputs()})
+	}
+	return all
+}
+
+// checkLoopback refuses addresses that other machines can reach: metrics and
+// health have no access control.
+func checkLoopback(listen string) error {
+	host, _, err := net.SplitHostPort(listen)
+	if listen == "" || err != nil {
+		return nil // off, or reported by package configs
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return &query.Error{
+		Path: "http.listen", Message: fmt.Sprintf("%q is reachable from other machines, and nothing guards it", listen),
+		Hint: "use 127.0.0.1 and, to reach it from elsewhere, a proxy that knows who may",
+	}
+}
+
+// mqttConfig turns settings into what package mqtt wants.
+func mqttConfig(b *configs.Broker, clientID string, log *slog.Logger) (mqtt.Config, error) {
+	cfg := mqtt.Config{URL: b.URL, ClientID: clientID, Username: b.Username, Password: b.Password, Logger: log}
+	if b.PasswordFile != "" {
+		text, err := os.ReadFile(b.PasswordFile)
+		if err != nil {
+			return cfg, failed(exitConfig, fmt.Errorf("read the password of broker %s: %w", b.URL, err))
+		}
+		cfg.Password = strings.TrimRight(string(text), " \t\r\n")
+	}
+	if b.CAFile == "" && b.CertFile == "" {
+		return cfg, nil
+	}
+	tls, err := mqtt.LoadTLS(b.CAFile, b.CertFile, b.KeyFile)
+	if err != nil {
+		return cfg, failed(exitConfig, fmt.Errorf("certificates for broker %s: %w", b.URL, err))
+	}
+	cfg.TLS = tls
+	return cfg, nil
+}
+
+// addSettings gives a command a flag for every setting, and shows the ones that
+// are needed most.
+func addSettings(cmd *cobra.Command, shown ...string) {
+	configs.AddFlags(cmd.Flags())
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = true })
+	for _, name := range shown {
+		cmd.Flags().Lookup(name).Hidden = false
+	}
+}
+
+// newLogger makes the logger that the settings ask for.
+func newLogger(cfg configs.Log, cmd *cobra.Command) *slog.Logger {
+	var level slog.Level
+	// The settings admit only names of levels.
+	_ = level.UnmarshalText([]byte(cfg.Level))
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "json" {
+		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
+	}
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
+}

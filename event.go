@@ -1,0 +1,53 @@
+package edged
+
+// Seq numbers the records of one gateway's journal: 1, 2, 3 ... without holes.
+type Seq uint64
+
+// Message is one raw input as a transport delivered it. Topic and Payload
+// belong to the receiver and are never changed afterwards.
+type Message struct {
+	Topic   string
+	Payload []byte
+
+	// PacketID is the transport's delivery identity, stable over redeliveries
+	// and reused later (MQTT: 1..65535). 0 means that there is none (QoS 0, files).
+	PacketID uint16
+
+	// Dup says that the transport may have delivered this message before.
+	Dup bool
+
+	// Ack is what the source wants back when the message is durable; it is
+	// opaque to everybody else. 0 means that nobody waits.
+	Ack uint64
+}
+
+// Batch is what a source read at once.
+type Batch struct {
+	Messages []Message
+
+	// Fresh says that the transport started from nothing before these messages:
+	// packet ids seen earlier do not identify a redelivery any more.
+	Fresh bool
+
+	// More says that the source has further input at hand: we are behind, and
+	// silence of a device means nothing.
+	More bool
+}
+
+// Event is one reading: who, when, what.
+type Event struct {
+	Seq       Seq       // of the record it came from
+	Key       string    // what state is partitioned by
+	EventTime Timestamp // the device's clock
+	Identity  uint64    // equal identities at an equal EventTime are one event; 0: not deduplicated
+	Values    []Value   // by the slots of the pipeline's schema; valid only during the turn
+}
+
+// PoisonError says why an input cannot be an event. It becomes a dead letter.
+type PoisonError struct {
+	Cause  string // one of a small fixed set, fit for a metric's label: "syntax", "type", "missing_key" ...
+	Detail string // what is wrong, for the operator
+}
+
+// Error implements error.
+func (e *PoisonError) Error() string { return e.Cause + ": " + e.Detail }

@@ -1,0 +1,27 @@
+// Package fleet holds what both ends of an uplink know about each other. Its
+// first piece is the receiver of results: how the applied state of an upstream
+// counts each result of each gateway once.
+//
+//	edged ──▶ rows 1, 2, 3 ... of a stream ──MQTT──▶ Receiver ─▶ Applied: use it
+//	            {"id", "seq", "gateway", ...}           │      ─▶ Repeat: ignore it
+//	                                                    └──────▶ Conflict, Reissue: a defect
+//
+// A payload carries three members that matter here, its [Envelope]: id, a pure
+// function of what the result is about; seq, its number in the stream, from 1
+// without holes; and gateway, who sent it. The stream itself is known from the
+// topic or the connection, so the caller names it.
+//
+// # Guarantees
+//
+//   - A result is Applied once, however often and in whatever order it arrives.
+//   - [Receiver.Check] returns nil exactly when all results up to the highest
+//     have arrived and none contradicted another.
+//   - Memory is bounded by [Config]; a limit that bites is an error, never silent.
+//
+// # Caveats
+//
+//   - With Config.IDsMax set, a result that comes back under a new number is
+//     recognised only while its id is remembered. Repeats under their own number
+//     are recognised for ever.
+//   - A Receiver is not safe for concurrent use and keeps nothing on disk.
+package fleet

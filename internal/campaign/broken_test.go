@@ -1,0 +1,131 @@
+package campaign
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// breakage is a defect planted into the daemon's source, and what a campaign must
+// say about it.
+type breakage struct {
+	name string
+	file string // from the module's root
+	old  string // stands there once
+	new  string
+	test string // that must fail
+	sees string // regular expression
+}
+
+const (
+	crash  = "TestCrash/in_flight_unlimited"
+	uplink = "TestCrashUplinkDown"
+)
+
+var breakages = []breakage{
+	{
+		name: "acknowledge before the commit", file: "actors/sequencer.go", test: crash, sees: `events lost [1-9]`,
+		old: "s.open.acks = append(s.open.acks, m.Ack)", new: "s.e.source.Ack([]uint64{m.Ack})",
+	},
+	{
+		name: "take redelivered messages for new ones", file: "actors/redelivery.go", test: crash, sees: `raw: .*events lost 0, double [1-9]`,
+		old: "if m.Dup {", new: "if false && m.Dup {",
+	},
+	{
+		name: "forget redeliveries over a restart", file: "actors/recovery.go", test: crash, sees: `raw: .*events lost 0, double [1-9]`,
+		old: "if rec.PacketID != 0 {", new: "if false && rec.PacketID != 0 {",
+	},
+	{
+		name: "do not deduplicate", file: "query/task.go", test: crash, sees: `agg: .*events lost 0, double [1-9]`,
+		old: "if t.duplicate(out, ev) {", new: "if t.duplicate(out, ev) && false {",
+	},
+	{
+		name: "do not replay the journal", file: "actors/recovery.go", test: crash, sees: `events lost [1-9]`,
+		old: "s.replay(ctx, pos.Floor)", new: "func() error { s.next = pos.Seq + 1; return s.replay(ctx, pos.Seq) }()",
+	},
+	{
+		name: "replay what the snapshot holds", file: "actors/key.go", test: crash, sees: `double [1-9]`,
+		old: "if en.event.Seq <= k.applied {", new: "if false && en.event.Seq <= k.applied {",
+	},
+	{
+		name: "replay the snapshot's last record", file: "actors/key.go", test: crash, sees: `double [1-9]`,
+		old: "if en.event.Seq <= k.applied {", new: "if en.event.Seq < k.applied {",
+	},
+	{
+		name: "passivate without a snapshot", file: "actors/sequencer.go", test: crash, sees: `events lost [1-9]`,
+		old: "snapshot(s.open, ref, true)", new: "ref.changed = 0",
+	},
+	{
+		name: "reuse a number after a restart", file: "actors/engine.go", test: crash, sees: `conflict|reissue|ended by itself|exit code`,
+		old: "e.streams[stream] = seq", new: "e.streams[stream] = max(seq, 1) - 1",
+	},
+	{
+		name: "confirm what was only sent", file: "actors/gateway.go", test: uplink, sees: `missing`,
+		old: "g.sent += uint64(len(rows))", new: "g.sent += uint64(len(rows)); g.acked = g.sent; g.state.acked.Store(g.acked)",
+	},
+	{
+		name: "do not send again after a loss", file: "actors/gateway.go", test: uplink, sees: `missing|lost [1-9]`,
+		old: "g.up, g.sent = false, g.acked", new: "g.up = false",
+	},
+}
+
+// TestBrokenDaemonsFail proves that the campaigns find what they are for.
+func TestBrokenDaemonsFail(t *testing.T) {
+	if !*brokenFlag {
+		t.Skip("builds a daemon per defect; run with -broken")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range breakages {
+		t.Run(b.name, func(t *testing.T) {
+			daemon := b.build(t)
+			out, err := exec.Command(self, "-test.v", "-test.run", "^"+strings.ReplaceAll(b.test, "/", "$/^")+"$", "-daemon", daemon).CombinedOutput()
+			if err == nil {
+				t.Fatalf("the campaign %s saw nothing:\n%s", b.test, out)
+			}
+			if seen := regexp.MustCompile(b.sees).Find(out); seen == nil {
+				t.Fatalf("the campaign %s failed, but for another reason:\n%s", b.test, out)
+			}
+		})
+	}
+}
+
+// build builds a daemon with the defect. The source tree is not touched.
+func (b *breakage) build(t *testing.T) string {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, filepath.FromSlash(b.file))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), b.old); n != 1 {
+		t.Fatalf("%s has %q %d times: adapt the defect to the source", b.file, b.old, n)
+	}
+	dir := t.TempDir()
+	broken, overlay := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{broken: strings.Replace(string(text), b.old, b.new, 1), overlay: string(list)} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary, err := Build(root, dir, "-overlay", overlay)
+	if err != nil {
+		t.Fatal(fmt.Errorf("with the defect: %w", err))
+	}
+	return binary
+}

@@ -1,0 +1,192 @@
+package mqtt
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"edged"
+)
+
+const (
+	// batchMax is the largest number of messages in a batch.
+	batchMax = 512
+
+	// slabBytesMax is how many bytes of messages one slab may refer to: whoever
+	// keeps a part of a slab keeps all that it refers to.
+	slabBytesMax = 256 << 10
+
+	// subscribeID is the packet id of the only packet of ours that has one.
+	subscribeID = 1
+)
+
+// flow turns the frames of one link into batches.
+type flow struct {
+	source  *Source
+	link    *link
+	deliver func(context.Context, edged.Batch) error
+	topics  topics
+
+	since      time.Time
+	subscribed bool
+	behind     bool            // the last batch had More
+	slab       []edged.Message // batches are cut from it; what is cut is the receiver's
+	slabBytes  int             // of the messages in slab
+}
+
+func (f *flow) run(ctx context.Context) error {
+	f.since = time.Now()
+	subscribe, err := encodeSubscribe(f.source.subs)
+	if err != nil {
+		return err
+	}
+	f.link.out.add(func(b []byte) []byte { return append(b, subscribe...) })
+	f.behind = true
+	if err := f.deliver(ctx, edged.Batch{Fresh: !f.link.present, More: true}); err != nil {
+		return receiver("deliver", err)
+	}
+	return f.link.pump(ctx, func(came arrival) (bool, error) { return f.take(ctx, came) })
+}
+
+func encodeSubscribe(subs []Subscription) ([]byte, error) {
+	p := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
+	p.MessageID = subscribeID
+	for _, sub := range subs {
+		p.Topics = append(p.Topics, sub.Filter)
+		p.Qoss = append(p.Qoss, sub.QoS)
+	}
+	var b bytes.Buffer
+	if err := p.Write(&b); err != nil {
+		return nil, fmt.Errorf("encode SUBSCRIBE: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// take delivers all whole frames that are here.
+func (f *flow) take(ctx context.Context, came arrival) (behind bool, err error) {
+	for left := true; left; {
+		var messages []edged.Message
+		var fault error
+		messages, left, fault = f.parse()
+		// Before SUBACK we do not know what the broker has for us.
+		more := !f.subscribed || came == filledUp || came == someCame && f.link.in.partial()
+		if len(messages) > 0 || f.behind && !more {
+			f.source.track(messages)
+			f.behind = more
+			if err := f.deliver(ctx, edged.Batch{Messages: messages, More: more}); err != nil {
+				return false, receiver("deliver", err)
+			}
+		}
+		if fault != nil {
+			return false, fault
+		}
+	}
+	if !f.subscribed && time.Since(f.since) > f.source.cfg.ConnectTimeout {
+		return false, fmt.Errorf("no SUBACK from the broker within %v", f.source.cfg.ConnectTimeout)
+	}
+	return f.behind && f.subscribed, nil
+}
+
+// parse reads frames until they end or the slab is full; left says that there
+// may be more. Messages before a fault are returned with it.
+func (f *flow) parse() (messages []edged.Message, left bool, err error) {
+	if cap(f.slab)-len(f.slab) < batchMax/8 || f.slabBytes > slabBytesMax {
+		f.slab, f.slabBytes = make([]edged.Message, 0, batchMax), 0
+	}
+	start, before := len(f.slab), f.slabBytes
+	ok := true
+	for ok && err == nil && len(f.slab) < cap(f.slab) {
+		var fr frame
+		if fr, ok, err = f.link.in.next(); !ok || err != nil {
+			break
+		}
+		switch {
+		case fr.kind() != packets.Publish:
+			err = f.rare(fr)
+		case fr.oversize:
+			f.source.track(f.slab[start:]) // its PUBACK comes after theirs
+			err = f.oversize(fr)
+		default:
+			err = f.message(fr)
+		}
+	}
+	messages = f.slab[start:len(f.slab):len(f.slab)]
+	if len(messages) > 0 {
+		f.link.in.lend()
+		f.source.received.Add(int64(len(messages)))
+		f.source.bytes.Add(int64(f.slabBytes - before))
+	}
+	return messages, ok && err == nil, err
+}
+
+// message adds a PUBLISH to the slab.
+func (f *flow) message(fr frame) error {
+	p, err := parsePublish(fr)
+	if err != nil {
+		return err
+	}
+	f.slab = append(f.slab, edged.Message{Topic: f.topics.intern(p.topic), Payload: p.payload, PacketID: p.id, Dup: p.dup})
+	f.slabBytes += len(p.topic) + len(p.payload)
+	if p.dup {
+		f.source.redelivered.Add(1)
+	}
+	return nil
+}
+
+// rare handles everything but messages.
+func (f *flow) rare(fr frame) error {
+	switch fr.kind() {
+	case packets.Pingresp:
+		return nil
+	case packets.Suback:
+		return f.suback(fr)
+	}
+	return fmt.Errorf("%w: unexpected packet type %d", ErrProtocol, fr.kind())
+}
+
+// suback checks that every filter was granted.
+func (f *flow) suback(fr frame) error {
+	var p packets.SubackPacket
+	if err := p.Unpack(bytes.NewReader(fr.body)); err != nil {
+		return fmt.Errorf("%w: SUBACK: %w", ErrProtocol, err)
+	}
+	subs := f.source.subs
+	if p.MessageID != subscribeID || len(p.ReturnCodes) != len(subs) {
+		return fmt.Errorf("%w: SUBACK for %d filters, %d were asked for", ErrProtocol, len(p.ReturnCodes), len(subs))
+	}
+	for i, code := range p.ReturnCodes {
+		if code > 2 {
+			return fmt.Errorf("subscribe %q %w: check the broker's access rules for client %q and user %q",
+				subs[i].Filter, ErrRefused, f.source.cfg.ClientID, f.source.cfg.Username)
+		}
+		if code < subs[i].QoS {
+			f.source.cfg.Logger.Warn("broker granted a lower qos: messages may be lost", "filter", subs[i].Filter, "asked", subs[i].QoS, "granted", code)
+		}
+	}
+	f.subscribed = true
+	f.source.connected.Store(true)
+	return nil
+}
+
+// oversize hands a sample to the hook and acknowledges the message.
+func (f *flow) oversize(fr frame) error {
+	p, err := parsePublish(fr)
+	if err != nil {
+		return err
+	}
+	f.source.oversize.Add(1)
+	topic, size := string(p.topic), len(p.payload)+fr.size-len(fr.body)
+	sample := bytes.Clone(p.payload[:min(len(p.payload), sampleBytes)])
+	if hook := f.source.cfg.OnOversize; hook == nil {
+		f.source.cfg.Logger.Warn("message above the size limit was skipped", "topic", topic, "bytes", size, "limit", f.source.cfg.PacketBytesMax)
+	} else if err := hook(topic, size, sample); err != nil {
+		return fmt.Errorf("record oversize message on %q: %w", topic, err)
+	}
+	if p.id != 0 {
+		f.source.ackOwn(p.id)
+	}
+	return nil
+}

@@ -1,0 +1,225 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"edged"
+)
+
+// Source receives messages and acknowledges them when it is told to.
+type Source struct {
+	session
+	subs []Subscription
+
+	received    atomic.Int64
+	bytes       atomic.Int64
+	acked       atomic.Int64
+	stale       atomic.Int64
+	redelivered atomic.Int64
+	oversize    atomic.Int64
+	unacked     atomic.Int64
+
+	mu         sync.Mutex // guards what follows
+	link       *link      // nil: no connection
+	generation uint64     // of the connection, from 1
+	open       idSet      // received on this connection and not acknowledged
+	last       uint64     // ack of the message received last
+	deferred   []deferral // PUBACKs of our own that wait for their turn
+}
+
+// deferral is a PUBACK that may leave only after another one.
+type deferral struct {
+	after uint64
+	id    uint16
+}
+
+// SourceStats is what a source has done since it was made.
+type SourceStats struct {
+	Connected   bool   // and subscribed
+	Connects    int64  // accepted CONNECTs
+	Received    int64  // messages delivered
+	Bytes       int64  // of their topics and payloads
+	Acked       int64  // PUBACKs handed to the connection
+	AcksStale   int64  // acks dropped because their connection is gone
+	Redelivered int64  // messages with DUP
+	Oversize    int64  // messages above Config.PacketBytesMax
+	Unacked     int64  // received on this connection and not acknowledged
+	LastError   string // of the last lost or failed connection
+}
+
+// NewSource returns a source for the subscriptions. It does not connect.
+func NewSource(cfg Config, subs []Subscription) (*Source, error) {
+	faults := []error{cfg.Validate()}
+	if cfg.ClientID == "" {
+		faults = append(faults, errors.New("mqtt source without client id: the broker keeps our messages under it; choose one and never change it"))
+	}
+	if len(subs) == 0 {
+		faults = append(faults, errors.New("mqtt source without subscription"))
+	}
+	size := 2
+	for _, sub := range subs {
+		faults = append(faults, sub.Validate())
+		size += 2 + len(sub.Filter) + 1
+	}
+	if size > packetBytesMost {
+		faults = append(faults, errors.New("mqtt source: the filters do not fit into one SUBSCRIBE"))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return &Source{session: session{cfg: cfg.withDefaults()}, subs: slices.Clone(subs)}, nil
+}
+
+// Run connects, delivers what arrives, and connects again after a loss, until
+// ctx ends (it then returns nil) or deliver fails (it returns that error). It is
+// called once. deliver is called from one goroutine; it may block, but must
+// return when its ctx ends. The batch and all it refers to are the receiver's.
+//
+// The first batch of every connection is empty: it tells at once whether the
+// broker starts from nothing (Fresh), and that input is at hand (More). More
+// stays set until the subscriptions are confirmed and the socket has been
+// emptied, and it is never left set: when nothing follows, an empty batch
+// without it is delivered.
+//
+// To stop without redelivery, let deliver block, commit, call Ack, and then end
+// ctx: the last PUBACKs leave before the connection is closed.
+func (s *Source) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
+	return s.run(ctx, func(ctx context.Context, l *link) error {
+		f := &flow{source: s, link: l, deliver: deliver, topics: topics{}}
+		s.attach(l)
+		defer s.detach()
+		return f.run(ctx)
+	})
+}
+
+// Ack acknowledges messages by the Ack that they carried, which must be given in
+// the order of receipt. It never waits for the network. Acks of earlier
+// connections are dropped and counted: the broker sends those messages again.
+func (s *Source) Ack(ids []uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil {
+		s.stale.Add(int64(len(ids)))
+		return
+	}
+	sent, stale := 0, 0
+	s.link.out.add(func(b []byte) []byte {
+		before := len(b)
+		for _, id := range ids {
+			switch {
+			case id == 0: // QoS 0
+			case id>>16 != s.generation || !s.open.remove(uint16(id)):
+				stale++
+			default:
+				b = s.appendDeferred(appendPuback(b, uint16(id)), id)
+			}
+		}
+		sent = (len(b) - before) / 4
+		return b
+	})
+	s.stale.Add(int64(stale))
+	s.acked.Add(int64(sent))
+	s.unacked.Store(int64(s.open.n))
+}
+
+// appendDeferred appends the PUBACKs that had to wait for ack. When nothing is
+// open none has to wait, even if the acks came in another order.
+func (s *Source) appendDeferred(b []byte, ack uint64) []byte {
+	n := 0
+	for n < len(s.deferred) && (s.deferred[n].after == ack || s.open.n == 0) {
+		b = appendPuback(b, s.deferred[n].id)
+		n++
+	}
+	s.deferred = slices.Delete(s.deferred, 0, n)
+	return b
+}
+
+// ackOwn acknowledges a message that deliver never saw, in its turn: at once
+// when everything before it is acknowledged.
+func (s *Source) ackOwn(id uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open.n > 0 {
+		s.deferred = append(s.deferred, deferral{after: s.last, id: id})
+		return
+	}
+	s.link.out.add(func(b []byte) []byte { return appendPuback(b, id) })
+	s.acked.Add(1)
+}
+
+// track gives every message with a packet id its Ack. A packet id that is
+// already open is a repetition on the same connection: the first one's ack
+// covers it, and a second one might hit a later message with the same id. To
+// track a message twice changes nothing.
+func (s *Source) track(messages []edged.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range messages {
+		id := messages[i].PacketID
+		if id != 0 && s.open.add(id) {
+			s.last = s.generation<<16 | uint64(id)
+			messages[i].Ack = s.last
+		}
+	}
+	s.unacked.Store(int64(s.open.n))
+}
+
+func (s *Source) attach(l *link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.link, s.open, s.deferred = l, idSet{}, nil
+}
+
+func (s *Source) detach() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link = nil
+	s.unacked.Store(0)
+}
+
+// Connected says that the broker has accepted us and all subscriptions.
+func (s *Source) Connected() bool { return s.connected.Load() }
+
+// Stats returns the counters. They are read one by one, not at one instant.
+func (s *Source) Stats() SourceStats {
+	return SourceStats{
+		Connected: s.connected.Load(), Connects: s.connects.Load(),
+		Received: s.received.Load(), Bytes: s.bytes.Load(),
+		Acked: s.acked.Load(), AcksStale: s.stale.Load(),
+		Redelivered: s.redelivered.Load(), Oversize: s.oversize.Load(),
+		Unacked: s.unacked.Load(), LastError: s.fault(),
+	}
+}
+
+// idSet is a set of packet ids.
+type idSet struct {
+	bits [1 << 16 / 64]uint64
+	n    int
+}
+
+// add returns false when id was there already.
+func (s *idSet) add(id uint16) bool {
+	word, bit := &s.bits[id/64], uint64(1)<<(id%64)
+	if *word&bit != 0 {
+		return false
+	}
+	*word |= bit
+	s.n++
+	return true
+}
+
+// remove returns false when id was not there.
+func (s *idSet) remove(id uint16) bool {
+	word, bit := &s.bits[id/64], uint64(1)<<(id%64)
+	if *word&bit == 0 {
+		return false
+	}
+	*word &^= bit
+	s.n--
+	return true
+}

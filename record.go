@@ -1,0 +1,107 @@
+package edged
+
+// RecordKind tells what a journal [Record] holds.
+type RecordKind uint8
+
+// The kinds of records.
+const (
+	MessageRecord RecordKind = 1 // a message of a source
+	TickRecord    RecordKind = 2 // processing time moved on
+)
+
+// Record is one entry of the journal: everything that ever influences state,
+// in the order in which it did.
+type Record struct {
+	Seq      Seq
+	Kind     RecordKind
+	Time     Timestamp // processing time of the record; never decreases
+	Topic    string    // MessageRecord
+	Payload  []byte    // MessageRecord
+	PacketID uint16    // MessageRecord: see [Message]
+}
+
+// Row is one result on its way out. Rows of a stream are numbered 1, 2, 3 ...
+// without holes; a row is kept until every output of its stream has confirmed it.
+type Row struct {
+	Stream  string
+	Seq     uint64
+	Topic   string
+	Payload []byte
+}
+
+// Snapshot is the state of one key after all records up to Seq.
+type Snapshot struct {
+	Pipeline string
+	Key      string
+	Seq      Seq
+
+	// Active is the processing time of the key's last event.
+	Active Timestamp
+
+	// Open is the number of windows that wait for time to pass. A key with open
+	// windows must be known to the clock after a restart.
+	Open int
+
+	// Twin asks for both generations to be written. It is set when the state has
+	// not changed since the generation before, and when a key is passivated.
+	Twin bool
+
+	State []byte
+}
+
+// DeadLetter is an input that could not be processed.
+type DeadLetter struct {
+	Seq      Seq
+	Time     Timestamp
+	Pipeline string // "" when no pipeline was reached
+	Key      string // "" when not known
+	Topic    string
+	Cause    string // see [PoisonError]
+	Detail   string
+	Payload  []byte // at most the configured sample
+	Size     int    // of the whole payload
+
+	// Skip makes replay pass over (Pipeline, Seq): processing it panicked.
+	Skip bool
+}
+
+// Cursor is how far an output has got: every row of the stream up to Seq is
+// confirmed by it.
+type Cursor struct {
+	Stream string
+	Output string
+	Seq    uint64
+}
+
+// Sweep marks a complete pass of snapshots over all changed keys. Every key
+// that changed before Start has a snapshot of this generation.
+type Sweep struct {
+	Generation uint64
+	Start      Seq // the journal position at which the pass began
+}
+
+// Commit is everything that one epoch makes durable, in one transaction. When
+// the store's Commit returns nil, all of it is on stable storage; when it
+// returns an error, nobody knows what is, and the process must stop.
+//
+// Only after that may the epoch's messages be acknowledged and its rows sent.
+type Commit struct {
+	Generation  uint64    // the generation that Snapshots belong to
+	Time        Timestamp // processing time; never decreases
+	Records     []Record  // contiguous, after the last committed one
+	Rows        []Row     // per stream contiguous, after the last committed one
+	Snapshots   []Snapshot
+	DeadLetters []DeadLetter
+	Cursors     []Cursor // outputs that moved since the last commit
+	Sweep       *Sweep   // not nil: this commit completes a sweep
+}
+
+// Position is where a store stands: what recovery starts from.
+type Position struct {
+	Seq     Seq       // the last committed record, 0 in a new store
+	Time    Timestamp // processing time of the last commit
+	Sweep   Sweep     // the last complete sweep
+	Floor   Seq       // the journal holds all records > Floor
+	Streams map[string]uint64
+	Cursors []Cursor
+}
