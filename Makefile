@@ -19,7 +19,7 @@ export GOARM := 7
 .PHONY: help demo test race check vet modernise cross fuzz crash bench docs build clean mosquitto
 
 help: ## print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 demo: ## fleet, broker, engine and results in one process; Ctrl-C ends it
 	go run ./cmd/edged demo

@@ -36,11 +36,11 @@ func (e *Engine) commitLoop() {
 // commit makes one processed epoch durable, acknowledges its messages and
 // releases its rows.
 func (e *Engine) commit(ep *epoch) error {
-	var c edged.Commit
+	c := e.emptyCommit()
 	if !ep.replay {
-		e.assemble(ep, &c)
+		e.assemble(ep, c)
 		start := time.Now()
-		if err := e.store.Commit(&c); err != nil {
+		if err := e.store.Commit(c); err != nil {
 			return fmt.Errorf("commit of epoch %d (records %d..): %w; what is on disk is unknown until a restart reads it", ep.number, e.firstSeq(ep), err)
 		}
 		e.stats.Commit.observe(time.Since(start))
@@ -62,6 +62,15 @@ func (e *Engine) commit(ep *epoch) error {
 	return nil
 }
 
+// emptyCommit returns the committer's one commit with its memory kept.
+func (e *Engine) emptyCommit() *edged.Commit {
+	c := &e.building
+	clear(c.Snapshots)
+	clear(c.DeadLetters)
+	*c = edged.Commit{Snapshots: c.Snapshots[:0], DeadLetters: c.DeadLetters[:0]}
+	return c
+}
+
 func (e *Engine) firstSeq(ep *epoch) edged.Seq {
 	if len(ep.records) == 0 {
 		return 0
@@ -79,7 +88,7 @@ type caused struct {
 // assemble builds the commit of an epoch.
 func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 	c.Generation, c.Time, c.Records = ep.generation, ep.time, ep.records
-	c.DeadLetters, c.Cursors, c.Sweep = ep.dead, ep.cursors, ep.sweep
+	c.DeadLetters, c.Cursors, c.Sweep = append(c.DeadLetters, ep.dead...), ep.cursors, ep.sweep
 	if n := len(ep.records); n > 0 {
 		e.last = ep.records[n-1].Seq
 	}

@@ -44,12 +44,12 @@ type Engine struct {
 
 	bounded  bool // the source ends, and its end closes all windows
 	draining atomic.Bool
-	changed  []string
 
 	// Owned by the committer.
-	streams map[string]uint64
-	last    edged.Seq // journal position after the epoch being committed
-	results []caused
+	streams  map[string]uint64
+	last     edged.Seq // journal position after the epoch being committed
+	results  []caused
+	building edged.Commit
 }
 
 // gatewayRef is a gateway as the engine sees it.
@@ -69,13 +69,6 @@ type Ports struct {
 	// Bounded says that the source ends by itself (Run returns nil): that is the
 	// end of time for every key, and all windows close.
 	Bounded bool
-
-	// Changed names the pipelines that would now make something else of the same
-	// journal than when it was written (another filter, say). Recovery replays the
-	// journal without sending, so what such a pipeline would fire differently
-	// would be lost: the engine refuses to start unless the last run ended cleanly,
-	// which leaves nothing to replay.
-	Changed []string
 }
 
 // New wires an engine. It starts nothing.
@@ -85,7 +78,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: ports.Pipelines,
-		links: ports.Links, bounded: ports.Bounded, changed: ports.Changed,
+		links: ports.Links, bounded: ports.Bounded,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),
 		failed: make(chan struct{}), stopped: make(chan struct{}), ready: make(chan struct{}),
 		streams: map[string]uint64{},

@@ -109,7 +109,7 @@ func (g *gateway) release(rows []edged.Row) {
 
 // down forgets what was sent and not confirmed: it goes out again.
 func (g *gateway) down(err error) {
-	if g.up {
+	if g.up && err != nil {
 		g.log.Warn("output is down", "stream", g.link.Stream, "output", g.link.Name, "err", err)
 		g.state.downs.Add(1)
 	}
@@ -204,7 +204,12 @@ func (e *Engine) runLink(ctx context.Context, l *Link, pid *actor.PID) {
 	root := e.system.Root
 	err := l.Output.Run(ctx,
 		func() { root.Send(pid, linkUp{}) },
-		func(err error) { root.Send(pid, linkDown{err}) },
+		func(err error) {
+			if ctx.Err() != nil {
+				err = nil // we ended it
+			}
+			root.Send(pid, linkDown{err})
+		},
 		func(seqs []uint64) {
 			// The output may reuse its slice.
 			root.Send(pid, confirmed{append([]uint64(nil), seqs...)})

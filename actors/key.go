@@ -116,6 +116,10 @@ func (k *keyActor) rebuild(t *turn) error {
 	})
 }
 
+// stateHint is room for the state of an ordinary key, so that it is not grown
+// step by step.
+const stateHint = 256
+
 // fold runs the entries of the turn through the task and notes what came out.
 func (k *keyActor) fold(t *turn) {
 	out := k.keys.outputs.Get().(*edged.Output)
@@ -145,7 +149,7 @@ func (k *keyActor) fold(t *turn) {
 	t.cursor = none
 	t.open = k.task.Open()
 	if t.wantSnapshot {
-		state, err := k.task.AppendBinary(nil)
+		state, err := k.task.AppendBinary(make([]byte, 0, stateHint))
 		if err != nil {
 			panic(fmt.Errorf("snapshot of key %q: %w", t.ref.key, err))
 		}

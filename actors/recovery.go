@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"edged"
@@ -47,9 +46,6 @@ func (e *Engine) recover(ctx context.Context) error {
 		return err
 	}
 	clean := pos.Sweep.Start == pos.Seq
-	if len(e.changed) > 0 && !clean {
-		return fmt.Errorf("pipeline %s: %w: the last run did not end cleanly, so its journal has to be replayed by the same document; start once with the old one, stop it with SIGTERM, then start with the new one", strings.Join(e.changed, ", "), ErrIncompatible)
-	}
 	s.open = s.take()
 	s.open.replay = true
 	if err := s.replay(ctx, pos, clean); err != nil {

@@ -29,6 +29,8 @@ type sequencer struct {
 	clock      clock
 	next       edged.Seq
 	sweep      sweep
+	event      edged.Event // the one being decoded
+	events     int         // routed and not yet counted
 	window     flowWindow
 
 	open     *epoch
@@ -87,6 +89,9 @@ func (s *sequencer) run(ctx context.Context) error {
 
 // fill moves batches from the intake into the open epoch while it has room.
 func (s *sequencer) fill() (done bool) {
+	if s.blocked && s.e.draining.Load() {
+		return true // what is not sequenced stays with the broker
+	}
 	for s.hasRoom() {
 		b, ok, closed := s.e.intake.take()
 		if !ok {
@@ -138,6 +143,11 @@ func (s *sequencer) batch(b *edged.Batch) {
 		s.record(edged.Record{Kind: edged.MessageRecord, Time: s.clock.now, Topic: m.Topic, Payload: m.Payload, PacketID: m.PacketID})
 	}
 	st.Received.Add(int64(len(b.Messages)))
+	if s.events > 0 {
+		st.Events.Add(int64(s.events))
+		st.LastEventTime.Store(int64(s.event.EventTime))
+		s.events = 0
+	}
 }
 
 // record gives a new record its number and routes it.
@@ -175,8 +185,9 @@ func (s *sequencer) offer(r *router, rec *edged.Record) {
 	if s.open.replay && s.e.keys.skips.has(r.pipeline.Name(), rec.Seq) {
 		return
 	}
-	ev := edged.Event{Values: s.open.room(r.pipeline.Slots())}
-	keep, poison := r.pipeline.Decode(&ev, rec.Topic, rec.Payload)
+	ev := &s.event
+	*ev = edged.Event{Values: s.open.room(r.pipeline.Slots())}
+	keep, poison := r.pipeline.Decode(ev, rec.Topic, rec.Payload)
 	switch {
 	case poison != nil:
 		s.reject(rec, r.pipeline.Name(), poison.Cause, poison.Detail)
@@ -188,8 +199,8 @@ func (s *sequencer) offer(r *router, rec *edged.Record) {
 	ev.Seq = rec.Seq
 	ref := r.lookup(ev.Key)
 	r.touch(ref, rec.Time)
-	s.open.add(ref, entry{event: ev, time: rec.Time, kind: eventEntry})
-	s.e.stats.Events.Add(1)
+	s.open.add(ref, entry{event: *ev, time: rec.Time, kind: eventEntry})
+	s.events++
 }
 
 // reject makes a dead letter of a record. It stays in the journal, and replay
@@ -220,8 +231,7 @@ func (s *sequencer) tick(t time.Time) {
 	e := s.e
 	behind := s.more || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
 	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
-	s.blocked = e.store.OutboxBytes() > s.cfg.OutboxBytesMax
-	e.stats.OutboxBlocked.Store(s.blocked)
+	s.checkOutbox()
 	if !e.bounded {
 		for _, r := range s.routers {
 			if r.due(s.clock.now) != nil {
@@ -348,9 +358,16 @@ func (s *sequencer) spawn(ref *keyRef) *actor.PID {
 	return ref.pid
 }
 
+// checkOutbox stops the intake while too many rows wait.
+func (s *sequencer) checkOutbox() {
+	s.blocked = s.e.store.OutboxBytes() > s.cfg.OutboxBytesMax
+	s.e.stats.OutboxBlocked.Store(s.blocked)
+}
+
 // finished takes back an epoch that is committed.
 func (s *sequencer) finished(ep *epoch) {
 	s.inFlight--
+	s.checkOutbox()
 	s.unacked -= len(ep.acks)
 	s.sweep.written += ep.swept
 	if ep.sweep != nil {

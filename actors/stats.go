@@ -31,7 +31,7 @@ type Stats struct {
 	Sweeps        atomic.Int64
 	OutboxBlocked atomic.Bool
 
-	LastEventTime atomic.Int64 // greatest event time seen, ms
+	LastEventTime atomic.Int64 // event time of the newest event, ms
 	Commit        Histogram
 }
 

@@ -27,9 +27,9 @@ type sweep struct {
 }
 
 // due reports whether enough journal has gathered. A sweep that wrote much makes
-// the next one wait longer, so that snapshots never cost more than the journal.
+// the next one wait longer, so that snapshots cost at most a quarter of the journal.
 func (s *sweep) due(bytes int64) bool {
-	return !s.running && s.journal >= max(bytes, 2*s.cost)
+	return !s.running && s.journal >= max(bytes, 4*s.cost)
 }
 
 // begin starts a sweep over all keys that changed up to start. Sorting a

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,7 @@ type Store struct {
 	writing sync.Mutex // held by whoever writes
 	packer  packer     // the writer's
 	failed  error      // the writer's: why nothing can be written any more
+	commits int        // the writer's: since the start
 
 	mu    sync.RWMutex
 	state state // what the last transaction made durable
@@ -85,7 +87,24 @@ func (s *Store) update(what string, fn func(tx *bbolt.Tx, next *state) error) er
 	s.mu.Lock()
 	s.state = next
 	s.mu.Unlock()
+	if s.commits++; s.commits%trimInterval == 0 {
+		s.trim()
+	}
 	return nil
+}
+
+// trimInterval is how many write transactions pass between two trims.
+const trimInterval = 16
+
+// trim takes the pages of the file that were read through its mapping out of
+// the process. They are clean and stay in the page cache; but the mapping holds
+// on to every page that a sweep or the end of a segment has ever touched, and on
+// a small box that is memory which the process seems to need. The caller holds
+// writing, so the mapping does not move.
+func (s *Store) trim() {
+	if file, err := os.Stat(s.db.Path()); err == nil {
+		unmapPages(s.db.Info().Data, uintptr(file.Size()))
+	}
 }
 
 // view runs fn in a short read transaction.

@@ -70,11 +70,11 @@ func (c *contract) allows(now *contract, s *setup, pos edged.Position, accept bo
 	}
 	for _, p := range s.plans {
 		print, known := c.Pipelines[p.Name()]
-		if !known || print == fingerprint(p) || pos.Floor == pos.Seq || accept {
+		if !known || print == fingerprint(p) || pos.Sweep.Start == pos.Seq || accept {
 			continue
 		}
 		faults = append(faults, fmt.Errorf("pipeline %s is not what it was (topic, key, fields, filter, dedup, watermark, window or aggregates), and recovery must replay %d records: "+
-			"they would give other results under the same ids; give the changed pipeline a new name, or start with a new data directory, or accept that with --accept-changes",
+			"they would give other results under the same ids; start once with the old file and stop it with SIGTERM, which leaves nothing to replay, or give the changed pipeline a new name, or start with a new data directory, or accept that with --accept-changes",
 			p.Name(), pos.Seq-pos.Floor))
 	}
 	return errors.Join(faults...)

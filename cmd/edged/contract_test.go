@@ -16,7 +16,8 @@ func TestContract(t *testing.T) {
 	renamed := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1), "EDGED_WINDOW=7s")
 	moved := testSetup(t, string(demoDocument), "EDGED_GATEWAY_ID=other")
 	cosmetic := testSetup(t, strings.Replace(string(demoDocument), "agg/{key}", "results/{key}", 1), "EDGED_MQTT_URL=tcp://elsewhere:1883")
-	tail, none := edged.Position{Floor: 5, Seq: 9}, edged.Position{Floor: 9, Seq: 9}
+	tail := edged.Position{Floor: 5, Seq: 9, Sweep: edged.Sweep{Start: 7}}
+	none := edged.Position{Floor: 5, Seq: 9, Sweep: edged.Sweep{Start: 9}} // the last run ended cleanly
 	for _, c := range []struct {
 		name   string
 		next   *setup

@@ -66,6 +66,7 @@ func TestWatcherJudges(t *testing.T) {
 		{"all", 0, 2, [][]byte{payload("1", "a"), payload("2", "b")}, true},
 		{"repeats", 0, 2, [][]byte{payload("1", "a"), payload("2", "b"), payload("1", "a")}, true},
 		{"after earlier ones", 5, 6, [][]byte{payload("6", "a")}, true},
+		{"an earlier one once more", 5, 6, [][]byte{payload("3", "z"), payload("6", "a")}, true},
 		{"a gap", 0, 3, [][]byte{payload("1", "a"), payload("3", "b")}, false},
 		{"a gap after earlier ones", 5, 7, [][]byte{payload("7", "a")}, false},
 		{"the last is missing", 0, 3, [][]byte{payload("1", "a"), payload("2", "b")}, false},

@@ -107,7 +107,10 @@ func (r *running) stop() int {
 // says waits until the log holds a text.
 func (r *running) says(text string) {
 	r.t.Helper()
-	eventually(r.t, "the log says "+text, func() bool { return strings.Contains(r.err.String(), text) }, r.err.String)
+	eventually(r.t, "the log says "+text, func() bool { return strings.Contains(r.err.String(), text) || len(r.code) > 0 }, r.err.String)
+	if !strings.Contains(r.err.String(), text) {
+		r.t.Fatalf("it ended and never said %s: %s", text, r.err.String())
+	}
 }
 
 // eventually waits for a condition.

@@ -229,7 +229,7 @@ func newReplaySummary(st *actors.Stats, store *replayStore, source *fileSource, 
 	for _, n := range t.Causes {
 		t.DeadLetters += n
 	}
-	t.Samples = t.Samples[:min(len(t.Samples), samplesMax)]
+	t.Samples = append([]string{}, t.Samples[:min(len(t.Samples), samplesMax)]...) // never null in JSON
 	return t
 }
 

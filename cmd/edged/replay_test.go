@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -162,5 +163,33 @@ func TestFileSourceReportsReadErrors(t *testing.T) {
 	err := s.Run(t.Context(), func(context.Context, edged.Batch) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "read input after") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestReplayInterrupted: an interrupted replay says so, and closes no window that
+// its input might still have changed.
+func TestReplayInterrupted(t *testing.T) {
+	config := writeFile(t, "demo.yaml", string(demoDocument))
+	in, feed := io.Pipe()
+	defer feed.Close()
+	var stdout, stderr syncBuffer
+	ctx, interrupt := context.WithCancel(t.Context())
+	code := make(chan int, 1)
+	go func() { code <- execute(ctx, []string{"replay", "-c", config, "-i", "-"}, in, &stdout, &stderr) }()
+	lines := strings.SplitAfter(ndjson(t, newFleet(t, 24, 5000, 1_700_000_000_000)), "\n")
+	for _, line := range lines {
+		if _, err := io.WriteString(feed, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "results come before the end", func() bool { return stdout.String() != "" }, stderr.String)
+	interrupt()
+	if got := <-code; got != exitUnexpected || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("code %d: %s", got, stderr.String())
+	}
+	all := strings.Count(stdout.String(), "\n")
+	_, whole, _ := edgedStdin(t, strings.Join(lines, ""), "replay", "-c", config, "-i", "-")
+	if !strings.HasPrefix(whole, stdout.String()) || all >= strings.Count(whole, "\n") {
+		t.Errorf("%d results before the interruption, %d in all", all, strings.Count(whole, "\n"))
 	}
 }

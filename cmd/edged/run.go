@@ -31,7 +31,7 @@ const runExample = `  edged run --config configs/examples/device-windows.yaml
 
 // gcPercent trades CPU for memory: a gateway has little of the latter. GOGC and
 // GOMEMLIMIT in the environment go before it.
-const gcPercent = 50
+const gcPercent = 20
 
 func newRunCmd() *cobra.Command {
 	var file string
@@ -97,6 +97,7 @@ func (d *daemon) announce(ctx context.Context) error {
 	case <-d.engine.Ready():
 		r := d.engine.Recovery()
 		d.log.Info("recovered", "records", r.Records, "keys", r.Keys, "took", r.Duration.Round(time.Microsecond))
+		shedStartup()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -25,6 +25,7 @@ type breakage struct {
 const (
 	crash  = "TestCrash/in_flight_unlimited"
 	uplink = "TestCrashUplinkDown"
+	links  = "TestBrokenLinks"
 )
 
 var breakages = []breakage{
@@ -46,7 +47,7 @@ var breakages = []breakage{
 	},
 	{
 		name: "do not replay the journal", file: "actors/recovery.go", test: crash, sees: `events lost [1-9]`,
-		old: "s.replay(ctx, pos.Floor)", new: "func() error { s.next = pos.Seq + 1; return s.replay(ctx, pos.Seq) }()",
+		old: "		if clean {", new: "		if true {",
 	},
 	{
 		name: "replay what the snapshot holds", file: "actors/key.go", test: crash, sees: `double [1-9]`,
@@ -69,7 +70,7 @@ var breakages = []breakage{
 		old: "g.sent += uint64(len(rows))", new: "g.sent += uint64(len(rows)); g.acked = g.sent; g.state.acked.Store(g.acked)",
 	},
 	{
-		name: "do not send again after a loss", file: "actors/gateway.go", test: uplink, sees: `missing|lost [1-9]`,
+		name: "do not send again after a loss", file: "actors/gateway.go", test: links, sees: `missing|lost [1-9]`,
 		old: "g.up, g.sent = false, g.acked", new: "g.up = false",
 	},
 }

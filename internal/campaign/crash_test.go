@@ -1,7 +1,6 @@
 package campaign
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -31,7 +30,7 @@ const (
 // stress makes rare things frequent: small segments and epochs, a sweep of
 // snapshots every few hundred milliseconds, more keys than may stay in memory.
 var stress = []string{
-	"EDGED_JOURNAL_SEGMENT_BYTES=64KiB", "EDGED_JOURNAL_SWEEP_BYTES=256KiB",
+	"EDGED_JOURNAL_SEGMENT_BYTES=64KiB", "EDGED_JOURNAL_SWEEP_BYTES=64KiB",
 	"EDGED_ENGINE_EPOCH_EVENTS_MAX=512", "EDGED_ENGINE_ACTIVE_KEYS_MAX=80",
 }
 
@@ -129,22 +128,43 @@ func TestBrokenLinks(t *testing.T) {
 // TestRestartClean ends the daemon in order in mid-stream, with the example's own
 // configuration.
 func TestRestartClean(t *testing.T) {
-	s := newScene(t, "configs/examples/device-windows.yaml", mosquitto.Start(t), nil)
-	load := (*Load)(nil)
-	const rounds = 4
-	for i := range rounds {
-		s.start()
-		if load == nil {
-			load = s.load(s.fleet(0), crashRate)
-		}
-		if i == rounds-1 {
-			break
-		}
+	shortLives(t, func(s *scene) { s.must(s.daemon.Terminate(shutdown)) })
+}
+
+// TestShortLives does the same with kills.
+func TestShortLives(t *testing.T) {
+	shortLives(t, func(s *scene) { s.must(s.daemon.Kill()) })
+}
+
+// shortLives runs lives of which none fills the journal by itself. It must stay
+// bounded all the same: a gateway that loses power every evening has such lives.
+func shortLives(t *testing.T, end func(s *scene)) {
+	const (
+		lives      = 10
+		lifeEvents = 800 // about 100 bytes of journal each
+		journalMax = 512 << 10
+	)
+	s := newScene(t, "configs/examples/device-windows.yaml", mosquitto.Start(t), nil,
+		"EDGED_JOURNAL_SEGMENT_BYTES=64KiB", "EDGED_JOURNAL_SWEEP_BYTES=128KiB")
+	s.start()
+	load := s.load(s.fleet(0), crashRate)
+	for range lives {
 		before := load.Ledger.Published()
-		s.await(fmt.Sprintf("round %d publishes", i), soon, func() bool { return load.Ledger.Published() > before+1000 })
-		s.must(s.daemon.Terminate(shutdown))
+		s.await("the load publishes", soon, func() bool { return load.Ledger.Published() >= before+lifeEvents })
+		end(s)
+		s.start()
 	}
 	_, err := load.Finish()
 	s.must(err)
-	s.settle(load, crashStreams(load.Ledger)[:1]...)
+	// Killed, not ended: an end in order would tidy up.
+	expected := crashStreams(load.Ledger)[0]
+	s.await("everything arrives", drained, func() bool { return s.results.Applied(expected.stream) >= len(expected.windows) })
+	s.must(s.daemon.Kill())
+	report := s.inspect()
+	t.Logf("journal: %d bytes, %d of %d records, after sweep %d", report.Journal.Bytes, report.Journal.Items, report.Seq, report.Generation)
+	if report.Journal.Bytes > journalMax {
+		t.Errorf("the journal has %d bytes after %d lives; the limit is %d", report.Journal.Bytes, lives+1, journalMax)
+	}
+	s.start()
+	s.settle(load, expected)
 }
