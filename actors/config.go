@@ -13,7 +13,7 @@ type Config struct {
 	// A commit costs about the same for one event as for a hundred, and writes at
 	// least two pages: milliseconds for latency, seconds to spare a flash card.
 	// An epoch closes earlier when it is full, or when the broker can send nothing
-	// more before we acknowledge. Default 10 ms.
+	// more before we acknowledge. Default 50 ms.
 	CommitInterval time.Duration
 
 	// EpochEventsMax and EpochBytesMax close an epoch early. Defaults 4096
@@ -67,7 +67,7 @@ func defaulted[T comparable](field *T, value T) {
 
 // withDefaults returns the configuration with every zero field filled in.
 func (c Config) withDefaults() Config {
-	defaulted(&c.CommitInterval, 10*time.Millisecond)
+	defaulted(&c.CommitInterval, 50*time.Millisecond)
 	defaulted(&c.EpochEventsMax, 4096)
 	defaulted(&c.EpochBytesMax, 1<<20)
 	defaulted(&c.IntakeEventsMax, 16384)

@@ -9,11 +9,12 @@ import (
 // dispatcher runs scheduled mailboxes on a fixed number of goroutines. The
 // library's own starts a goroutine per wake-up, which for one event per key and
 // epoch costs more than the event. The queue is bounded by the number of actors:
-// a mailbox is scheduled at most once.
+// a mailbox is scheduled at most once. What is queued is the mailbox itself, so
+// that no actor needs a function of its own.
 type dispatcher struct {
 	mu      sync.Mutex
 	work    *sync.Cond
-	queue   []func()
+	queue   []*mailbox
 	head    int
 	waiting int
 	stopped bool
@@ -31,16 +32,19 @@ func newDispatcher(workers int) *dispatcher {
 	return d
 }
 
-// Schedule queues fn and wakes a worker if one sleeps.
-func (d *dispatcher) Schedule(fn func()) {
+// schedule queues a mailbox and wakes a worker if one sleeps.
+func (d *dispatcher) schedule(m *mailbox) {
 	d.mu.Lock()
-	d.queue = append(d.queue, fn)
+	d.queue = append(d.queue, m)
 	wake := d.waiting > 0
 	d.mu.Unlock()
 	if wake {
 		d.work.Signal()
 	}
 }
+
+// Schedule is part of the library's interface; our mailbox does not use it.
+func (d *dispatcher) Schedule(fn func()) { d.done.Go(fn) }
 
 // Throughput is part of the library's interface; our mailbox does not use it.
 func (d *dispatcher) Throughput() int { return 300 }
@@ -60,7 +64,7 @@ func (d *dispatcher) serve(leave func() bool) {
 			d.mu.Unlock()
 			return
 		}
-		run := d.queue[d.head]
+		m := d.queue[d.head]
 		d.queue[d.head] = nil
 		d.head++
 		if d.head == len(d.queue) {
@@ -71,7 +75,7 @@ func (d *dispatcher) serve(leave func() bool) {
 			d.queue, d.head = d.queue[:n], 0
 		}
 		d.mu.Unlock()
-		run()
+		m.process()
 	}
 }
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -11,45 +12,44 @@ import (
 // processing panicked at its front, so that the restarted actor meets it again
 // (the library's mailboxes drop it).
 //
+// There is one per active key, so that every word counts.
+//
 // Invariant: at most one goroutine runs process; running says that one does or
 // is scheduled to.
+// Invariant: queue holds the system's messages, urgent of them, before the user's.
 type mailbox struct {
-	capacity int
-	requeue  bool // keep a failed message; the actor must know how to get past it
+	invoker    actor.MessageInvoker
+	dispatcher *dispatcher
 
-	mu        sync.Mutex
-	room      *sync.Cond // made when the first sender has to wait
-	user      []any
-	system    []any
+	mu    sync.Mutex
+	room  *sync.Cond // made when the first sender has to wait
+	queue []any
+
+	urgent    uint16
+	capacity  uint16 // of user messages
+	requeue   bool   // keep a failed message; the actor must know how to get past it
 	running   bool
 	suspended bool
-
-	invoker    actor.MessageInvoker
-	dispatcher actor.Dispatcher
-	run        func() // process, bound once: scheduling allocates nothing
 }
 
 var _ actor.Mailbox = (*mailbox)(nil)
 
-// newMailbox returns a producer of mailboxes of the given capacity.
-func newMailbox(capacity int, requeue bool) actor.MailboxProducer {
-	return func() actor.Mailbox {
-		m := &mailbox{capacity: capacity, requeue: requeue}
-		m.run = m.process
-		return m
-	}
+// newMailbox returns a producer of mailboxes of the given capacity. Their actors
+// must be run by a [dispatcher].
+func newMailbox(capacity uint16, requeue bool) actor.MailboxProducer {
+	return func() actor.Mailbox { return &mailbox{capacity: capacity, requeue: requeue} }
 }
 
 // PostUserMessage adds a message, waiting while the mailbox is full.
 func (m *mailbox) PostUserMessage(message any) {
 	m.mu.Lock()
-	for len(m.user) >= m.capacity {
+	for m.waiting() >= int(m.capacity) {
 		if m.room == nil {
 			m.room = sync.NewCond(&m.mu)
 		}
 		m.room.Wait()
 	}
-	m.user = append(m.user, message)
+	m.queue = append(m.queue, message)
 	m.scheduleLocked()
 }
 
@@ -57,7 +57,8 @@ func (m *mailbox) PostUserMessage(message any) {
 // bounded: there are a handful in an actor's life.
 func (m *mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
-	m.system = append(m.system, message)
+	m.queue = slices.Insert(m.queue, int(m.urgent), message)
+	m.urgent++
 	m.scheduleLocked()
 }
 
@@ -67,13 +68,13 @@ func (m *mailbox) scheduleLocked() {
 	m.running = true
 	m.mu.Unlock()
 	if start {
-		m.dispatcher.Schedule(m.run)
+		m.dispatcher.schedule(m)
 	}
 }
 
 // RegisterHandlers is called by the actor system before the first message.
-func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
-	m.invoker, m.dispatcher = invoker, dispatcher
+func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, d actor.Dispatcher) {
+	m.invoker, m.dispatcher = invoker, d.(*dispatcher)
 }
 
 // Start is part of the library's interface.
@@ -83,8 +84,11 @@ func (m *mailbox) Start() {}
 func (m *mailbox) UserMessageCount() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.user)
+	return m.waiting()
 }
+
+// waiting returns the number of user messages. The caller holds the lock.
+func (m *mailbox) waiting() int { return len(m.queue) - int(m.urgent) }
 
 // process handles messages until none is left.
 func (m *mailbox) process() {
@@ -96,22 +100,17 @@ func (m *mailbox) process() {
 func (m *mailbox) next() (message any, user, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n := len(m.system); n > 0 {
-		message = m.system[0]
-		m.system = append(m.system[:0], m.system[1:]...)
-		if n == 1 {
-			m.system = nil // system messages are rare; give the memory back
-		}
-		return message, false, true
-	}
-	if m.suspended || len(m.user) == 0 {
+	user = m.urgent == 0
+	if user && (m.suspended || len(m.queue) == 0) {
 		m.running = false
 		return nil, false, false
 	}
-	message = m.user[0]
-	copy(m.user, m.user[1:])
-	m.user[len(m.user)-1] = nil
-	m.user = m.user[:len(m.user)-1]
+	message = m.queue[0]
+	m.queue = slices.Delete(m.queue, 0, 1)
+	if !user {
+		m.urgent--
+		return message, false, true
+	}
 	if m.room != nil {
 		m.room.Signal()
 	}
@@ -128,7 +127,7 @@ func (m *mailbox) step() (more bool) {
 		if reason := recover(); reason != nil {
 			if user && m.requeue {
 				m.mu.Lock()
-				m.user = append([]any{message}, m.user...)
+				m.queue = slices.Insert(m.queue, int(m.urgent), message)
 				m.mu.Unlock()
 			}
 			m.invoker.EscalateFailure(reason, message)

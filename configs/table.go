@@ -77,18 +77,18 @@ func table(s *Settings) []setting {
 	list = append(list, []setting{
 		{path: "mqtt.keep_alive", value: "30s", to: &s.MQTT.KeepAlive, least: int64(time.Second), most: int64(65535 * time.Second),
 			doc: "Longest silence on the connection; also how fast a dead link is noticed."},
-		{path: "mqtt.pace", value: "2ms", to: &s.MQTT.Pace, most: int64(time.Second),
+		{path: "mqtt.pace", value: "5ms", to: &s.MQTT.Pace, most: int64(time.Second),
 			doc: "How long the source waits before it reads again from a drained connection, so that one read serves many messages. 0s: not at all."},
 		{path: "mqtt.packet_bytes_max", value: "1088KiB", to: &s.MQTT.PacketBytesMax, least: kib, most: 256 * mib,
 			doc: "Largest packet. A larger one goes to the dead letters, cut to a sample."},
 	}...)
 	list = append(list, brokerTable("upstream", &s.Upstream.Broker)...)
 	return append(list, []setting{
-		{path: "upstream.window", value: "1000", to: &s.Upstream.Window, least: 1, most: 65535,
+		{path: "upstream.window", value: "1000", to: &s.Upstream.Window, least: 1, most: 1000,
 			doc: "Results that may be on the way without confirmation."},
 		{path: "http.listen", value: "127.0.0.1:9090", to: &s.HTTP.Listen,
 			doc: "Address for metrics and health checks. Empty: off."},
-		{path: "engine.commit_interval", value: "10ms", to: &e.CommitInterval, least: int64(time.Millisecond), most: int64(time.Minute),
+		{path: "engine.commit_interval", value: "50ms", to: &e.CommitInterval, least: int64(time.Millisecond), most: int64(time.Minute),
 			doc: "Shortest time between two commits. Longer saves flash and CPU, and delays acknowledgements and results by as much."},
 		{path: "engine.epoch_events_max", value: "4096", to: &e.EpochEventsMax, least: 1,
 			doc: "Events in one commit."},

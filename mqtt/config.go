@@ -18,7 +18,7 @@ const (
 	DefaultReconnectMin   = 100 * time.Millisecond
 	DefaultReconnectMax   = 30 * time.Second
 	DefaultPacketBytesMax = 1<<20 + 64<<10
-	DefaultPace           = 2 * time.Millisecond
+	DefaultPace           = 5 * time.Millisecond
 )
 
 const (
@@ -83,7 +83,7 @@ type Config struct {
 	// packet per system call, and a wake-up costs more than parsing. It adds at
 	// most this latency while traffic flows, and none to the first packet after
 	// silence. A broker that sends only n unacknowledged messages cannot exceed
-	// n/Pace messages per second. Default 2 ms; negative turns it off.
+	// n/Pace messages per second. Default 5 ms; negative turns it off.
 	Pace time.Duration
 
 	// Logger receives connects, losses and refusals. Nil discards them.

@@ -178,6 +178,7 @@ func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
 		r := startRig(t, s, func(c *Config) {
+			c.Pace = 2 * time.Millisecond
 			c.dial = func(ctx context.Context) (net.Conn, error) {
 				conn, err := s.dial(ctx)
 				return newKernel(conn), err

@@ -21,7 +21,7 @@ func (p *Plan) Fingerprint() uint64 {
 func (p *Plan) ReplayFingerprint() uint64 {
 	d := p.digestState()
 	d.text(p.spec.Source.Topic, p.spec.Filter)
-	d.number(p.Watermark.OutOfOrderness, p.Watermark.IdleTimeout, p.Window.AllowedLateness)
+	d.number(p.Watermark.OutOfOrderness, p.Watermark.IdleTimeout)
 	d.number(p.Dedup.Horizon, int64(p.Dedup.MaxEntries))
 	for _, f := range p.spec.Fields {
 		d.field(p, f.Name)
@@ -39,7 +39,9 @@ func (p *Plan) digestState() digest {
 	d.number(int64(p.keyLevel))
 	d.text(p.spec.EventTime.Field, string(p.spec.EventTime.Unit))
 	d.text(p.Window.Type)
-	d.number(p.Window.Size, p.Window.Offset)
+	// Under a longer lateness a late event would open a window again whose state
+	// is gone, and fire it under an identity that has been used.
+	d.number(p.Window.Size, p.Window.Offset, p.Window.AllowedLateness)
 	d.text(p.Dedup.By)
 	for _, name := range p.Dedup.Fields {
 		d.field(p, name)

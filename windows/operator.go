@@ -1,7 +1,7 @@
 package windows
 
 import (
-	"slices"
+	"sort"
 
 	"edged"
 )
@@ -9,26 +9,35 @@ import (
 // Operator is the window state of one key. The zero value is not usable; see
 // [NewOperator]. It is not safe for concurrent use.
 //
-// Invariant: open is ordered by [Window.compare] and holds no window twice.
-// Invariant: the state of open[i] is states[i*words : (i+1)*words].
+// Invariant: open holds whole panes, ordered by [Window.compare], no window twice.
 // Invariant: every window in open expires after watermark.
 type Operator struct {
 	spec *Spec
 
 	// Durable state.
 	watermark edged.Timestamp
-	open      []pane
-	states    []uint64
+	open      []uint64 // the panes, one after the other
 
 	// due is the lowest watermark that has anything to fire or to drop. Derived.
 	due edged.Timestamp
 }
 
-// pane is one window and how often it has fired.
-type pane struct {
-	Window
-	fired uint32
+// pane is one window as the words of an operator: where it starts and ends, how
+// often it has fired, and the aggregates. All panes of a key lie in one piece of
+// memory without pointers, because there are very many keys.
+type pane []uint64
+
+// paneHead is the number of words before the aggregates.
+const paneHead = 3
+
+func (p pane) window() Window {
+	return Window{Start: edged.Timestamp(p[0]), End: edged.Timestamp(p[1])}
 }
+
+func (p pane) setWindow(w Window)    { p[0], p[1] = uint64(w.Start), uint64(w.End) }
+func (p pane) fired() uint32         { return uint32(p[2]) }
+func (p pane) setFired(times uint32) { p[2] = uint64(times) }
+func (p pane) state() []uint64       { return p[paneHead:] }
 
 // Moment says what makes time advance: the circumstances that panes report.
 type Moment struct {
@@ -47,14 +56,20 @@ func (o *Operator) Watermark() edged.Timestamp { return o.watermark }
 
 // Open returns the number of windows whose state is kept: those that have not
 // ended and those that still take late events.
-func (o *Operator) Open() int { return len(o.open) }
+func (o *Operator) Open() int { return len(o.open) / o.spec.paneWords() }
+
+// pane returns the i-th open pane.
+func (o *Operator) pane(i int) pane {
+	words := o.spec.paneWords()
+	return o.open[i*words : (i+1)*words]
+}
 
 // Pending returns the end of the latest window that has not ended, and false
 // when every open window has.
 func (o *Operator) Pending() (edged.Timestamp, bool) {
 	last := o.watermark
-	for i := range o.open {
-		last = max(last, o.open[i].End)
+	for i := range o.Open() {
+		last = max(last, o.pane(i).window().End)
 	}
 	return last, last > o.watermark
 }
@@ -76,7 +91,7 @@ func (o *Operator) Add(out *edged.Output, ev *edged.Event) {
 			continue
 		}
 		at, ok := o.find(w)
-		if !ok && len(o.open) >= o.spec.openMax() {
+		if !ok && o.Open() >= o.spec.openMax() {
 			refused = true
 			continue
 		}
@@ -84,7 +99,7 @@ func (o *Operator) Add(out *edged.Output, ev *edged.Event) {
 			o.insert(at, w)
 		}
 		taken = true
-		o.update(out, ev, at)
+		o.update(out, ev, o.pane(at))
 	}
 	switch {
 	case refused:
@@ -108,9 +123,10 @@ func (o *Operator) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 	if to < o.due {
 		return
 	}
-	for i := range o.open {
-		if timing, ok := o.spec.Trigger.OnWatermark(o.open[i].Window, from, to); ok {
-			o.fire(out, i, timing, by)
+	for i := range o.Open() {
+		p := o.pane(i)
+		if timing, ok := o.spec.Trigger.OnWatermark(p.window(), from, to); ok {
+			o.fire(out, p, timing, by)
 		}
 	}
 	o.expire()
@@ -119,53 +135,59 @@ func (o *Operator) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 // find returns the place of w in open and whether it is there. Events are
 // mostly of the latest window, so that is looked at first.
 func (o *Operator) find(w Window) (int, bool) {
-	n := len(o.open)
+	n := o.Open()
 	if n == 0 {
 		return 0, false
 	}
-	switch c := o.open[n-1].compare(w); {
+	switch c := o.pane(n - 1).window().compare(w); {
 	case c == 0:
 		return n - 1, true
 	case c < 0:
 		return n, false
 	}
-	return slices.BinarySearchFunc(o.open, w, func(p pane, w Window) int { return p.compare(w) })
+	return sort.Find(n, func(i int) int { return w.compare(o.pane(i).window()) })
 }
 
-// insert opens the window w at the place i. Room is made for one window at a
-// time: a key has few, and there are very many keys.
-func (o *Operator) insert(i int, w Window) {
-	n, words := len(o.open), o.spec.Layout.Words()
-	if n == cap(o.open) {
-		o.open = append(make([]pane, 0, n+1+n/4), o.open...)
-		o.states = append(make([]uint64, 0, cap(o.open)*words), o.states...)
+// openHint is the number of windows for which a key has room from its first one
+// on: while stragglers of one window are waited for, the next one is open.
+const openHint = 2
+
+// insert opens the window w at the place i. Beyond the hint, room is made for a
+// quarter more at a time: a key has few windows, and there are very many keys.
+func (o *Operator) insert(i int, w Window) pane {
+	n, words := o.Open(), o.spec.paneWords()
+	if len(o.open) == cap(o.open) {
+		o.open = append(make([]uint64, 0, max(openHint, n+1+n/4)*words), o.open...)
 	}
-	o.open = slices.Insert(o.open, i, pane{Window: w})
-	o.states = o.states[:(n+1)*words]
-	copy(o.states[(i+1)*words:], o.states[i*words:n*words])
-	o.spec.Layout.Init(o.state(i))
+	o.open = o.open[:(n+1)*words]
+	copy(o.open[(i+1)*words:], o.open[i*words:n*words])
+	p := o.pane(i)
+	p.setWindow(w)
+	p.setFired(0)
+	o.spec.Layout.Init(p.state())
 	o.due = min(o.due, o.next(w))
+	return p
 }
 
-// update folds the event into open[i] and fires it if the trigger says so.
-func (o *Operator) update(out *edged.Output, ev *edged.Event, i int) {
-	o.spec.Layout.Add(o.state(i), ev.Values, ev.EventTime)
-	if timing, ok := o.spec.Trigger.OnEvent(o.open[i].Window, o.watermark); ok {
-		o.fire(out, i, timing, Moment{Key: ev.Key, Trigger: ev.Seq, Cause: edged.ByWatermark})
+// update folds the event into a pane and fires it if the trigger says so.
+func (o *Operator) update(out *edged.Output, ev *edged.Event, p pane) {
+	o.spec.Layout.Add(p.state(), ev.Values, ev.EventTime)
+	if timing, ok := o.spec.Trigger.OnEvent(p.window(), o.watermark); ok {
+		o.fire(out, p, timing, Moment{Key: ev.Key, Trigger: ev.Seq, Cause: edged.ByWatermark})
 	}
 }
 
-// fire appends a pane of open[i].
-func (o *Operator) fire(out *edged.Output, i int, timing edged.Timing, by Moment) {
-	p := &o.open[i]
+// fire appends the result of a pane.
+func (o *Operator) fire(out *edged.Output, p pane, timing edged.Timing, by Moment) {
 	values := out.Columns(o.spec.Layout.Columns())
-	o.spec.Layout.Results(values, o.state(i))
+	o.spec.Layout.Results(values, p.state())
+	w := p.window()
 	out.Results = append(out.Results, edged.Result{
-		Kind: edged.PaneResult, Timing: timing, Cause: by.Cause, Index: p.fired,
+		Kind: edged.PaneResult, Timing: timing, Cause: by.Cause, Index: p.fired(),
 		Trigger: by.Trigger, Key: by.Key,
-		Start: p.Start, End: p.End, Watermark: o.watermark, Values: values,
+		Start: w.Start, End: w.End, Watermark: o.watermark, Values: values,
 	})
-	p.fired++
+	p.setFired(p.fired() + 1)
 }
 
 // reject appends the event itself, which no window took. missed is the last
@@ -180,12 +202,6 @@ func (o *Operator) reject(out *edged.Output, ev *edged.Event, missed Window) {
 	})
 }
 
-// state returns the words of open[i].
-func (o *Operator) state(i int) []uint64 {
-	words := o.spec.Layout.Words()
-	return o.states[i*words : (i+1)*words]
-}
-
 // next returns the watermark at which something happens to w: it ends, or,
 // having ended, it expires.
 func (o *Operator) next(w Window) edged.Timestamp {
@@ -197,18 +213,14 @@ func (o *Operator) next(w Window) edged.Timestamp {
 
 // expire drops the windows that have expired and recomputes due.
 func (o *Operator) expire() {
-	kept, words := 0, o.spec.Layout.Words()
 	o.due = edged.MaxTimestamp
-	for i, p := range o.open {
-		if o.watermark >= o.spec.expiry(p.Window) {
-			continue
+	kept := o.open[:0]
+	for i := range o.Open() {
+		p := o.pane(i)
+		if w := p.window(); o.watermark < o.spec.expiry(w) {
+			o.due = min(o.due, o.next(w))
+			kept = append(kept, p...)
 		}
-		o.due = min(o.due, o.next(p.Window))
-		if kept < i {
-			o.open[kept] = p
-			copy(o.states[kept*words:(kept+1)*words], o.state(i))
-		}
-		kept++
 	}
-	o.open, o.states = o.open[:kept], o.states[:kept*words]
+	o.open = kept
 }

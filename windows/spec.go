@@ -71,6 +71,9 @@ func (s *Spec) Validate() error {
 // expiry returns the watermark at which the state of w is dropped.
 func (s *Spec) expiry(w Window) edged.Timestamp { return w.End.Add(s.AllowedLateness) }
 
+// paneWords returns the number of words that a pane takes.
+func (s *Spec) paneWords() int { return paneHead + s.Layout.Words() }
+
 // openMax returns the limit with its default.
 func (s *Spec) openMax() int {
 	if s.OpenMax == 0 {

@@ -20,15 +20,16 @@ import (
 // AppendBinary appends the state to dst. Equal states give equal bytes.
 func (o *Operator) AppendBinary(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, int64(o.watermark))
-	dst = binary.AppendUvarint(dst, uint64(len(o.open)))
+	dst = binary.AppendUvarint(dst, uint64(o.Open()))
 	var before edged.Timestamp
-	for i := range o.open {
-		p := &o.open[i]
-		dst = binary.AppendVarint(dst, int64(p.Start)-int64(before))
-		dst = binary.AppendUvarint(dst, uint64(p.End)-uint64(p.Start))
-		dst = binary.AppendUvarint(dst, uint64(p.fired))
-		dst = o.spec.Layout.AppendBinary(dst, o.state(i), p.Start)
-		before = p.Start
+	for i := range o.Open() {
+		p := o.pane(i)
+		w := p.window()
+		dst = binary.AppendVarint(dst, int64(w.Start)-int64(before))
+		dst = binary.AppendUvarint(dst, uint64(w.End)-uint64(w.Start))
+		dst = binary.AppendUvarint(dst, uint64(p.fired()))
+		dst = o.spec.Layout.AppendBinary(dst, p.state(), w.Start)
+		before = w.Start
 	}
 	return dst
 }
@@ -48,7 +49,7 @@ func (o *Operator) Restore(data []byte) ([]byte, error) {
 	for range n {
 		r.restoreWindow(&d)
 		if d.bad {
-			return nil, fmt.Errorf("restore window %d of %d: %w", len(r.open), n, ErrState)
+			return nil, fmt.Errorf("restore window %d of %d: %w", r.Open(), n, ErrState)
 		}
 	}
 	if d.bad {
@@ -62,10 +63,10 @@ func (o *Operator) Restore(data []byte) ([]byte, error) {
 // restoreWindow reads one window and appends it. d is bad afterwards unless the
 // windows are in order.
 func (o *Operator) restoreWindow(d *decoder) {
-	var before pane
-	n := len(o.open)
+	var before Window
+	n := o.Open()
 	if n > 0 {
-		before = o.open[n-1]
+		before = o.pane(n - 1).window()
 	}
 	w := Window{Start: edged.Timestamp(d.varint() + int64(before.Start))}
 	w.End = edged.Timestamp(uint64(w.Start) + d.uvarint())
@@ -75,9 +76,9 @@ func (o *Operator) restoreWindow(d *decoder) {
 		d.bad = true
 		return
 	}
-	o.insert(n, w)
-	o.open[n].fired = uint32(fired)
-	rest, err := o.spec.Layout.Restore(o.state(n), d.data, w.Start)
+	p := o.insert(n, w)
+	p.setFired(uint32(fired))
+	rest, err := o.spec.Layout.Restore(p.state(), d.data, w.Start)
 	d.data, d.bad = rest, err != nil
 }
 

@@ -74,7 +74,7 @@ type simulateError struct {
 func (e *simulateError) Error() string { return e.err.Error() }
 func (e *simulateError) Unwrap() error { return e.err }
 
-// ExitCode is what the process ends with: 1 anything else, 2 usage, 3 no connection.
+// ExitCode is what the process ends with: 1 anything else, 2 usage, 6 no connection.
 func (e *simulateError) ExitCode() int { return e.code }
 
 func simulateUsage(err error) error { return &simulateError{code: 2, err: err} }
@@ -206,7 +206,7 @@ func (f *simulateFlags) publish(ctx context.Context, src sim.Source, stderr io.W
 	total, err := sim.Drive(ctx, pub, src, f.driver)
 	if errors.Is(err, sim.ErrNotConnected) {
 		err = fmt.Errorf("%w: %s: %s; is a broker running there? See --mqtt-url", err, cfg.URL, cmp.Or(pub.Stats().LastError, "no answer"))
-		return total, &simulateError{code: 3, err: err}
+		return total, &simulateError{code: exitConnect, err: err}
 	}
 	return total, err
 }

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,16 +131,13 @@ func (c *Collector) Mark(ctx context.Context) (want int, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var sent error
+	taken, last := false, errors.New("no connection")
 	err = pub.Run(ctx,
-		func() { sent = pub.Send([]edged.Row{{Seq: 1, Topic: markTopic, Payload: []byte("mark")}}) },
-		func(error) {},
-		func([]uint64) { cancel() })
-	if err == nil {
-		err = sent
-	}
-	if err != nil {
-		return 0, fmt.Errorf("publish a mark: %w", err)
+		func() { last = pub.Send([]edged.Row{{Seq: 1, Topic: markTopic, Payload: []byte("mark")}}) },
+		func(err error) { last = err },
+		func([]uint64) { taken = true; cancel() })
+	if !taken {
+		return 0, fmt.Errorf("publish a mark: %w", errors.Join(err, last))
 	}
 	return want, nil
 }

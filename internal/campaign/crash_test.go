@@ -15,8 +15,9 @@ const (
 	// uniform, so that some kills hit the start and recovery.
 	upMax = 500 * time.Millisecond
 
-	// linkMax is how long links live at most between two breaks.
-	linkMax = 200 * time.Millisecond
+	// linkMin is how long links live at least between two breaks. Shorter lives
+	// would make the daemon wait longer and longer before it connects again.
+	linkMin = 250 * time.Millisecond
 
 	// lossMax is for how long a wire loses at most before it breaks. It must stay
 	// below the pipeline's idle timeout by far.
@@ -112,10 +113,11 @@ func TestBrokenLinks(t *testing.T) {
 	s := newScene(t, crashConfig, mosquitto.Start(t), mosquitto.Start(t), stress...)
 	s.start()
 	load := s.load(s.fleet(0), crashRate)
-	for range *cyclesFlag {
-		before := load.Ledger.Published()
+	for range (*cyclesFlag + 1) / 2 {
+		before, results := load.Ledger.Published(), s.results.Applied("agg")
 		s.await("the load publishes", soon, func() bool { return load.Ledger.Published() >= before+cycleEventsMin })
-		s.pass(time.Duration(s.random.Int64N(int64(linkMax))))
+		s.await("results flow", soon, func() bool { return s.results.Applied("agg") > results })
+		s.pass(linkMin + time.Duration(s.random.Int64N(int64(linkMin))))
 		s.lose()
 		s.in.Cut()
 		s.out.Cut()

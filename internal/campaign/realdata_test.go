@@ -75,7 +75,9 @@ func TestGeneratedData(t *testing.T) {
 // replaySeries publishes series, checks every window, and then runs edged replay
 // on the same input: its results must be the same bytes.
 func replaySeries(t *testing.T, files []string) {
-	s := newScene(t, "internal/campaign/testdata/trace.yaml", mosquitto.Start(t), nil, "EDGED_WINDOW=1h", "EDGED_OUT_OF_ORDERNESS=2h")
+	broker := mosquitto.Start(t)
+	s := newScene(t, "internal/campaign/testdata/trace.yaml", broker, nil, "EDGED_WINDOW=1h", "EDGED_OUT_OF_ORDERNESS=2h",
+		"EDGED_MQTT_URL="+broker.URL(), "EDGED_UPSTREAM_URL="+broker.URL()) // no wires: they would only cost time
 	s.start()
 	series, err := OpenSeries(files)
 	s.must(err)

@@ -31,7 +31,7 @@ var (
 // Deadlines of conditions. They are reached only when something is wrong.
 const (
 	soon     = 20 * time.Second
-	drained  = 90 * time.Second
+	drained  = 60 * time.Second
 	shutdown = 30 * time.Second
 )
 

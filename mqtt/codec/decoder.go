@@ -82,8 +82,9 @@ func (d *Decoder) Decode(ev *edged.Event, payload []byte) error {
 	return d.complete()
 }
 
-// Key returns key as a string that is shared by all events of the key. It is
-// for callers that take keys from elsewhere than the payload.
+// Key returns key as a string that keeps nothing else in memory and that the
+// events of the key mostly share. It is for callers that take keys from
+// elsewhere than the payload.
 func (d *Decoder) Key(key string) string { return d.keys.get([]byte(key)) }
 
 func (d *Decoder) reset(ev *edged.Event, payload []byte) {

@@ -23,7 +23,8 @@
 //   - The first fault in document order decides. It is an *edged.PoisonError
 //     with one of the causes of [Causes].
 //   - Members that are absent and members that are null are the same.
-//   - No allocation for a payload whose key and texts were seen before.
+//   - No allocation for a payload whose key and texts were seen lately, and one
+//     for each that was not.
 //   - No panic, whatever the payload.
 //
 // # Caveats

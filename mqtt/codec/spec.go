@@ -13,8 +13,8 @@ import (
 const (
 	KeyBytesMax   = 256     // of a key
 	DepthMax      = 32      // of objects and arrays in a payload, the outermost included
-	KeysInterned  = 1 << 17 // keys a decoder remembers; then it starts afresh
-	TextsInterned = 1 << 12 // texts a decoder remembers; then it starts afresh
+	KeysInterned  = 1 << 12 // keys a decoder remembers at most
+	TextsInterned = 1 << 12 // texts a decoder remembers at most
 	textBytesKept = 64      // longer texts are not worth remembering
 )
 
