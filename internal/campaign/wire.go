@@ -15,6 +15,7 @@ type Wire struct {
 	target   string
 	listener net.Listener
 	lose     [2]atomic.Bool // by direction
+	lost     atomic.Int64
 	done     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -47,6 +48,9 @@ func (w *Wire) URL() string { return "tcp://" + w.listener.Addr().String() }
 
 // Lose loses everything that is written in a direction from now on, until Cut.
 func (w *Wire) Lose(d Direction) { w.lose[d].Store(true) }
+
+// Lost returns how many bytes were lost so far.
+func (w *Wire) Lost() int64 { return w.lost.Load() }
 
 // Cut ends all connections. New ones are whole again.
 func (w *Wire) Cut() {
@@ -106,14 +110,14 @@ func (w *Wire) keep(conns ...net.Conn) bool {
 // relay copies until one side ends, and then ends the other, too.
 func (w *Wire) relay(to, from net.Conn, d Direction) {
 	buf := make([]byte, 32<<10)
-	lost := false
+	broken := false
 	for {
 		n, err := from.Read(buf)
 		// What follows a loss would be read as something else.
-		if lost = lost || w.lose[d].Load(); !lost && n > 0 {
-			if _, werr := to.Write(buf[:n]); err == nil {
-				err = werr
-			}
+		if broken = broken || w.lose[d].Load(); broken {
+			w.lost.Add(int64(n))
+		} else if _, werr := to.Write(buf[:n]); err == nil {
+			err = werr
 		}
 		if err != nil {
 			break
