@@ -16,7 +16,7 @@ type Config struct {
 	// more before we acknowledge. Default 50 ms.
 	CommitInterval time.Duration
 
-	// EpochEventsMax and EpochBytesMax close an epoch early. Defaults 4096
+	// EpochEventsMax and EpochBytesMax close an epoch early. Defaults 2048
 	// messages and 1 MiB of payloads. Memory holds up to three epochs.
 	EpochEventsMax int
 	EpochBytesMax  int
@@ -68,7 +68,7 @@ func defaulted[T comparable](field *T, value T) {
 // withDefaults returns the configuration with every zero field filled in.
 func (c Config) withDefaults() Config {
 	defaulted(&c.CommitInterval, 50*time.Millisecond)
-	defaulted(&c.EpochEventsMax, 4096)
+	defaulted(&c.EpochEventsMax, 2048)
 	defaulted(&c.EpochBytesMax, 1<<20)
 	defaulted(&c.IntakeEventsMax, 16384)
 	defaulted(&c.IntakeBytesMax, 8<<20)

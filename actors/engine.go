@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -159,6 +160,11 @@ func (e *Engine) Run(ctx context.Context) error {
 func (e *Engine) start() {
 	quiet := slog.New(slog.DiscardHandler) // the library logs what our supervisor says better
 	e.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
+	// The library cuts its registry into 32,768 maps, one per three actors, and
+	// finds the place with an int that is negative on 32-bit machines; one slice of
+	// it has 32 maps and the place 0.
+	registry := e.system.ProcessRegistry.LocalPIDs
+	registry.LocalPIDs = slices.Clone(registry.LocalPIDs[:1])
 	e.keys = &keys{
 		store: e.store, stats: &e.stats, dispatcher: newDispatcher(runtime.GOMAXPROCS(0)),
 		skips: &skips{}, sampleMax: e.cfg.SampleBytesMax, await: e.done.await,

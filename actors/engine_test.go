@@ -43,7 +43,7 @@ func run(t *testing.T, cfg Config, ports Ports) (*Engine, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	err = e.Run(ctx)
 	if ctx.Err() != nil {

@@ -14,9 +14,12 @@ import (
 
 // The messages of a gateway.
 type (
-	released  struct{ rows []edged.Row } // these rows are durable
-	linkUp    struct{}
-	linkDown  struct{ err error }
+	released struct{ rows []edged.Row } // these rows are durable
+	linkUp   struct{}
+	linkDown struct {
+		err  error
+		seen chan struct{} // closed when the gateway knows
+	}
 	confirmed struct{ seqs []uint64 }
 )
 
@@ -27,7 +30,6 @@ var ErrUnsendable = errors.New("row cannot be sent")
 const (
 	gatewayCacheBytes = 1 << 20   // rows kept in memory to save reading them back
 	gatewayReadBytes  = 256 << 10 // rows read from the outbox at once
-	gatewayCredit     = 64        // released messages that may wait in the mailbox
 )
 
 // gateway forwards the rows of one stream to one output, in order, at most a
@@ -46,6 +48,7 @@ type gateway struct {
 	durable uint64
 	sent    uint64
 	acked   uint64
+	passed  uint64              // the last row found unsendable
 	ahead   map[uint64]struct{} // confirmed out of order, above acked
 	cache   []edged.Row
 	cached  int // bytes
@@ -57,7 +60,7 @@ type linkState struct {
 
 	acked   atomic.Uint64
 	durable atomic.Uint64
-	queued  atomic.Int64 // released messages in the mailbox
+	queued  atomic.Int64 // bytes of rows in released messages in the mailbox
 	up      atomic.Bool
 	downs   atomic.Int64
 	resent  atomic.Int64
@@ -69,7 +72,7 @@ type linkState struct {
 func (g *gateway) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case released:
-		g.state.queued.Add(-1)
+		g.state.queued.Add(-rowBytes(m.rows))
 		g.release(m.rows)
 	case confirmed:
 		g.confirm(m.seqs)
@@ -78,6 +81,7 @@ func (g *gateway) Receive(ctx actor.Context) {
 		g.state.up.Store(true)
 	case linkDown:
 		g.down(m.err)
+		close(m.seen)
 	default:
 		return
 	}
@@ -90,11 +94,21 @@ func (g *gateway) Receive(ctx actor.Context) {
 // messages before this one will make it look.
 func (l *linkState) tell(root *actor.RootContext, pid *actor.PID, rows []edged.Row) {
 	l.durable.Store(rows[len(rows)-1].Seq)
-	if l.queued.Load() >= gatewayCredit {
+	if l.queued.Load() >= gatewayCacheBytes {
 		return
 	}
-	l.queued.Add(1)
+	l.queued.Add(rowBytes(rows))
 	root.Send(pid, released{rows})
+}
+
+// rowBytes returns what rows hold on to; never 0, so that rows without payload
+// count too.
+func rowBytes(rows []edged.Row) int64 {
+	n := int64(len(rows))
+	for i := range rows {
+		n += int64(len(rows[i].Payload))
+	}
+	return n
 }
 
 // release keeps rows that come next and fit.
@@ -129,13 +143,13 @@ func (g *gateway) confirm(seqs []uint64) {
 		case seq > g.acked && seq <= g.sent:
 			g.ahead[seq] = struct{}{}
 		}
-		for len(g.ahead) > 0 {
-			if _, ok := g.ahead[g.acked+1]; !ok {
-				break
-			}
-			g.acked++
-			delete(g.ahead, g.acked)
+	}
+	for len(g.ahead) > 0 {
+		if _, ok := g.ahead[g.acked+1]; !ok {
+			break
 		}
+		g.acked++
+		delete(g.ahead, g.acked)
 	}
 	g.state.acked.Store(g.acked)
 }
@@ -179,8 +193,11 @@ func (g *gateway) single(rows []edged.Row) error {
 	if !errors.Is(err, ErrUnsendable) {
 		return err
 	}
-	g.log.Error("row cannot be sent and is passed over", "stream", g.link.Stream, "output", g.link.Name, "seq", rows[0].Seq, "topic", rows[0].Topic, "err", err)
-	g.state.unsendable.Add(1)
+	if seq := rows[0].Seq; seq > g.passed {
+		g.log.Error("row cannot be sent and is passed over", "stream", g.link.Stream, "output", g.link.Name, "seq", seq, "topic", rows[0].Topic, "err", err)
+		g.state.unsendable.Add(1)
+		g.passed = seq
+	}
 	g.ahead[rows[0].Seq] = struct{}{}
 	return nil
 }
@@ -208,7 +225,14 @@ func (e *Engine) runLink(ctx context.Context, l *Link, pid *actor.PID) {
 			if ctx.Err() != nil {
 				err = nil // we ended it
 			}
-			root.Send(pid, linkDown{err})
+			// The link must not be up again before the gateway knows that it was
+			// down: rows sent in between would be sent twice, beyond the window.
+			down := linkDown{err: err, seen: make(chan struct{})}
+			root.Send(pid, down)
+			select {
+			case <-down.seen:
+			case <-ctx.Done():
+			}
 		},
 		func(seqs []uint64) {
 			// The output may reuse its slice.

@@ -101,7 +101,7 @@ func TestGatewayDeliversAll(t *testing.T) {
 	r := newRand(t)
 	for _, never := range []uint64{0, 7} {
 		messages := toyMessages(r, 3000, 5)
-		out := &moodyOutput{t: t, window: 1 + r.IntN(20), r: rand.New(rand.NewPCG(r.Uint64(), 2)), got: map[uint64]string{}, never: never}
+		out := &moodyOutput{t: t, window: 1 + r.IntN(10), r: rand.New(rand.NewPCG(r.Uint64(), 2)), got: map[uint64]string{}, never: never}
 		links := []Link{{Stream: "toy", Name: "out", Output: out, Window: out.window}}
 		mem := NewMemoryStore(links...)
 		e, err := run(t, Config{}, Ports{Store: mem, Source: &toySource{batches: toyBatches(r, messages), bounded: true}, Pipelines: []Pipeline{toyPipeline{}}, Links: links, Bounded: true})

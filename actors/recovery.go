@@ -134,6 +134,10 @@ func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) 
 		if rec.PacketID != 0 {
 			s.redelivery.record(rec.PacketID, digest(rec.Topic, rec.Payload))
 		}
+		if rec.Seq > pos.Sweep.Start {
+			// However short its lives are, an engine sweeps in the end.
+			s.sweep.journal += recordCost(rec)
+		}
 		if clean {
 			s.next = rec.Seq + 1
 			return nil

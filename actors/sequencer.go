@@ -154,8 +154,11 @@ func (s *sequencer) batch(b *edged.Batch) {
 func (s *sequencer) record(rec edged.Record) {
 	rec.Seq = s.next
 	s.route(rec)
-	s.sweep.journal += int64(len(rec.Payload) + len(rec.Topic) + 16)
+	s.sweep.journal += recordCost(&rec)
 }
+
+// recordCost is about what a record takes in the journal.
+func recordCost(rec *edged.Record) int64 { return int64(len(rec.Payload) + len(rec.Topic) + 16) }
 
 // route puts a record and what it means for the keys into the open epoch. It is
 // the one way into the state, for live input and for recovery.

@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	if s.DataDir != "./edged-data" || s.GatewayID != "edged" || s.MQTT.URL != "tcp://127.0.0.1:1883" || s.MQTT.ClientID != "edged-edged" ||
 		s.Upstream.URL != s.MQTT.URL || s.Upstream.ClientID != "edged-edged-up" || s.MQTT.KeepAlive != 30*time.Second ||
 		s.MQTT.Pace != 5*time.Millisecond || s.MQTT.PacketBytesMax != 1<<20+64<<10 || s.Upstream.Window != 1000 ||
-		s.HTTP.Listen != "127.0.0.1:9090" || s.Engine.CommitInterval != 50*time.Millisecond || s.Engine.EpochEventsMax != 4096 ||
+		s.HTTP.Listen != "127.0.0.1:9090" || s.Engine.CommitInterval != 50*time.Millisecond || s.Engine.EpochEventsMax != 2048 ||
 		s.Engine.EpochBytesMax != 1<<20 || s.Engine.IntakeEventsMax != 16384 || s.Engine.IntakeBytesMax != 8<<20 ||
 		s.Engine.TickInterval != 250*time.Millisecond || s.Engine.PassivateAfter != 5*time.Minute || s.Engine.ActiveKeysMax != 200000 ||
 		s.Journal.SegmentBytes != 4<<20 || s.Journal.SweepBytes != 8<<20 || s.Outbox.BytesMax != 1<<30 ||

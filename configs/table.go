@@ -90,7 +90,7 @@ func table(s *Settings) []setting {
 			doc: "Address for metrics and health checks. Empty: off."},
 		{path: "engine.commit_interval", value: "50ms", to: &e.CommitInterval, least: int64(time.Millisecond), most: int64(time.Minute),
 			doc: "Shortest time between two commits. Longer saves flash and CPU, and delays acknowledgements and results by as much."},
-		{path: "engine.epoch_events_max", value: "4096", to: &e.EpochEventsMax, least: 1,
+		{path: "engine.epoch_events_max", value: "2048", to: &e.EpochEventsMax, least: 1,
 			doc: "Events in one commit."},
 		{path: "engine.epoch_bytes_max", value: "1MiB", to: &e.EpochBytesMax, least: kib, most: 256 * mib,
 			doc: "Bytes of input in one commit."},

@@ -63,16 +63,19 @@ type Config struct {
 
 	// PacketBytesMax is the largest PUBLISH, topic and headers included, that is
 	// taken into memory; it bounds what Publisher.Send takes, too. A larger
-	// inbound one is skipped while it streams by, and handed to OnOversize as a
-	// sample. Between 1 KiB and 256 MiB; default 1 MiB + 64 KiB.
+	// inbound one is delivered with a payload that stands for its own, which is
+	// skipped while it streams by: see Oversize. Between 1 KiB and 256 MiB;
+	// default 1 MiB + 64 KiB.
 	PacketBytesMax int
 
-	// OnOversize is told of every skipped PUBLISH: its topic, the size of its
-	// payload in bytes, and at most the first 4 KiB of it, which belong to the
-	// receiver. The message is acknowledged when the hook returns nil, in its
-	// turn. On an error it is not: the connection ends and the broker sends it
-	// again later. Without a hook it is logged, counted and acknowledged.
-	OnOversize func(topic string, size int, sample []byte) error
+	// Oversize returns the payload that stands for one above PacketBytesMax, of
+	// which it gets the size in bytes and at most the first 4 KiB. The sample
+	// belongs to it, and what it returns to the receiver of the message. Equal
+	// arguments must give equal bytes, else a redelivery cannot be recognised. In
+	// all else the message is an ordinary one, acknowledged through Source.Ack.
+	// Nil: the sample itself stands for the payload, and a warning is logged. It
+	// is called from the goroutine that calls deliver.
+	Oversize func(size int, sample []byte) []byte
 
 	// TLS is used for ssl://, tls:// and mqtts://; [LoadTLS] makes one. When it is
 	// nil, the system's certificates and TLS 1.3 are used.

@@ -14,17 +14,17 @@
 //
 //   - Messages reach deliver in the order in which the broker sent them, and
 //     PUBACKs leave in that order when Ack is called in it.
-//   - A message is acknowledged only through Ack (or after the oversize hook has
-//     accepted it). What was not acknowledged when a connection ended is sent
-//     again by the broker, with the same packet id and Dup set if it had been
-//     sent before.
+//   - A message is acknowledged only through Ack. What was not acknowledged when
+//     a connection ended is sent again by the broker, with the same packet id and
+//     Dup set if it had been sent before.
 //   - An Ack never reaches another message than the one it was given for: acks
 //     of an earlier connection are dropped, and a repetition on the same
 //     connection carries no Ack of its own.
 //   - deliver may block for as long as it likes. PINGREQs go on, nothing is read,
 //     nothing spins, and the broker's in-flight window is the bound of memory.
 //   - A message larger than Config.PacketBytesMax costs no more memory than a
-//     sample of it.
+//     sample of it, and what Config.Oversize makes of the sample is delivered and
+//     acknowledged in its turn.
 //   - After Publisher.Run has called down, no row sent before will be confirmed.
 //
 // # Caveats

@@ -103,14 +103,10 @@ func (f *flow) parse() (messages []edged.Message, left bool, err error) {
 		if fr, ok, err = f.link.in.next(); !ok || err != nil {
 			break
 		}
-		switch {
-		case fr.kind() != packets.Publish:
-			err = f.rare(fr)
-		case fr.oversize:
-			f.source.track(f.slab[start:]) // its PUBACK comes after theirs
-			err = f.oversize(fr)
-		default:
+		if fr.kind() == packets.Publish {
 			err = f.message(fr)
+		} else {
+			err = f.rare(fr)
 		}
 	}
 	messages = f.slab[start:len(f.slab):len(f.slab)]
@@ -128,12 +124,29 @@ func (f *flow) message(fr frame) error {
 	if err != nil {
 		return err
 	}
+	if fr.oversize {
+		p.payload = f.oversize(fr, p)
+	}
 	f.slab = append(f.slab, edged.Message{Topic: f.topics.intern(p.topic), Payload: p.payload, PacketID: p.id, Dup: p.dup})
 	f.slabBytes += len(p.topic) + len(p.payload)
 	if p.dup {
 		f.source.redelivered.Add(1)
 	}
 	return nil
+}
+
+// oversize returns the payload that stands for that of p, of which only a sample
+// is here. It lies in memory of its own.
+func (f *flow) oversize(fr frame, p publish) []byte {
+	f.source.oversize.Add(1)
+	size := len(p.payload) + fr.size - len(fr.body)
+	sample := bytes.Clone(p.payload[:min(len(p.payload), sampleBytes)])
+	if hook := f.source.cfg.Oversize; hook != nil {
+		return hook(size, sample)
+	}
+	f.source.cfg.Logger.Warn("message above the size limit was cut to a sample",
+		"topic", string(p.topic), "bytes", size, "limit", f.source.cfg.PacketBytesMax)
+	return sample
 }
 
 // rare handles everything but messages.
@@ -168,25 +181,5 @@ func (f *flow) suback(fr frame) error {
 	}
 	f.subscribed = true
 	f.source.connected.Store(true)
-	return nil
-}
-
-// oversize hands a sample to the hook and acknowledges the message.
-func (f *flow) oversize(fr frame) error {
-	p, err := parsePublish(fr)
-	if err != nil {
-		return err
-	}
-	f.source.oversize.Add(1)
-	topic, size := string(p.topic), len(p.payload)+fr.size-len(fr.body)
-	sample := bytes.Clone(p.payload[:min(len(p.payload), sampleBytes)])
-	if hook := f.source.cfg.OnOversize; hook == nil {
-		f.source.cfg.Logger.Warn("message above the size limit was skipped", "topic", topic, "bytes", size, "limit", f.source.cfg.PacketBytesMax)
-	} else if err := hook(topic, size, sample); err != nil {
-		return fmt.Errorf("record oversize message on %q: %w", topic, err)
-	}
-	if p.id != 0 {
-		f.source.ackOwn(p.id)
-	}
 	return nil
 }

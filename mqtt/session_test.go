@@ -383,54 +383,71 @@ func TestAckNeverHitsAnotherMessage(t *testing.T) {
 	})
 }
 
+// TestOversizeKeepsItsTurn mixes messages above the limit with others: they come
+// in order, and none is acknowledged before Ack says so.
 func TestOversizeKeepsItsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript(t)
-		var sizes []int
-		var refuse error
 		r := startRig(t, s, func(c *Config) {
 			c.PacketBytesMax = 8192
-			c.OnOversize = func(topic string, size int, sample []byte) error {
-				if topic != "q1/big" || len(sample) != min(size, 4096) || sample[0] != 'x' {
-					t.Errorf("hook: %s, %d bytes, sample of %d", topic, size, len(sample))
-				}
-				s.mu.Lock()
-				defer s.mu.Unlock()
-				sizes = append(sizes, size)
-				return refuse
-			}
+			c.Oversize = func(size int, sample []byte) []byte { return fmt.Appendf(nil, "%d of %d", len(sample), size) }
 		})
 		<-s.up
 		big := bytes.Repeat([]byte("x"), 1<<20)
-		out := appendPublish(nil, 1, "q1", nil)
+		out := appendPublish(nil, 1, "q1", []byte("small"))
 		out = appendPublish(out, 2, "q1/big", big)
 		out = appendPublish(out, 3, "q1/big", big[:8200])
-		out = appendPublish(out, 4, "q1", nil)
+		out = appendPublish(out, 4, "q1", []byte("small"))
 		out = appendPublish(out, 5, "q1/big", big[:9000])
 		s.send(out)
 		synctest.Wait()
-		if got := s.heard("PUBACK"); len(got) != 0 {
-			t.Errorf("before any ack: %v", got)
+		var got []string
+		var acks []uint64
+		for _, m := range r.messages() {
+			got = append(got, fmt.Sprint(m.PacketID, " ", m.Topic, " ", string(m.Payload)))
+			acks = append(acks, m.Ack)
 		}
-		m := r.messages()
-		if len(m) != 2 || m[0].PacketID != 1 || m[1].PacketID != 4 {
-			t.Fatalf("messages %+v", m)
+		want := []string{"1 q1 small", "2 q1/big 4096 of 1048576", "3 q1/big 4096 of 8200", "4 q1 small", "5 q1/big 4096 of 9000"}
+		if !slices.Equal(got, want) {
+			t.Fatalf("messages %q", got)
 		}
-		r.Ack([]uint64{m[0].Ack, m[1].Ack})
+		r.Ack(acks[:1])
+		synctest.Wait()
+		if got := fmt.Sprint(s.heard("PUBACK")); got != "[PUBACK 1]" {
+			t.Errorf("only the first was acknowledged: %s", got)
+		}
+		r.Ack(acks[1:])
 		synctest.Wait()
 		if got := fmt.Sprint(s.heard("PUBACK")); got != "[PUBACK 1 PUBACK 2 PUBACK 3 PUBACK 4 PUBACK 5]" {
 			t.Error(got)
 		}
-		if fmt.Sprint(sizes) != "[1048576 8200 9000]" || r.Stats().Oversize != 3 {
-			t.Errorf("sizes %v", sizes)
-		}
-		s.set(func() { refuse = errors.New("disk full") })
-		s.send(appendPublish(nil, 6, "q1/big", big))
-		<-s.up
-		if st := r.Stats(); !strings.Contains(st.LastError, "disk full") || len(s.heard("PUBACK 6")) != 0 {
-			t.Errorf("after a refusal of the hook: %+v", st)
+		if st := r.Stats(); st.Oversize != 3 || st.Received != 5 || st.Acked != 5 {
+			t.Errorf("stats %+v", st)
 		}
 		r.stop(t)
+	})
+}
+
+// TestOversizeWithoutHook expects the sample in memory of its own.
+func TestOversizeWithoutHook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScript(t)
+		var log bytes.Buffer
+		r := startRig(t, s, func(c *Config) {
+			c.PacketBytesMax = 8192
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		<-s.up
+		s.send(appendPublish(nil, 1, "q1/big", bytes.Repeat([]byte("x"), 10_000)))
+		synctest.Wait()
+		m := r.messages()
+		if len(m) != 1 || string(m[0].Payload) != strings.Repeat("x", sampleBytes) || cap(m[0].Payload) > 2*sampleBytes || m[0].Ack == 0 {
+			t.Errorf("messages %.200v", m)
+		}
+		r.stop(t)
+		if !strings.Contains(log.String(), "topic=q1/big bytes=10000 limit=8192") {
+			t.Errorf("log %s", log.String())
+		}
 	})
 }
 
@@ -539,28 +556,6 @@ func packetOf(t *testing.T, id uint16, size int) []byte {
 	}
 	t.Fatalf("no packet has %d bytes", size)
 	return nil
-}
-
-// TestAckOutOfOrder breaks the rule of Ack: an oversize message's own PUBACK must
-// not be stuck for ever.
-func TestAckOutOfOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScript(t)
-		r := startRig(t, s, func(c *Config) { c.PacketBytesMax = 2000 })
-		<-s.up
-		s.send(appendPublish(appendPublish(nil, 1, "q1", nil), 2, "q1", nil))
-		synctest.Wait()
-		m := r.messages()
-		r.Ack([]uint64{m[1].Ack})
-		s.send(appendPublish(nil, 3, "q1", make([]byte, 3000)))
-		synctest.Wait()
-		r.Ack([]uint64{m[0].Ack})
-		synctest.Wait()
-		if got := fmt.Sprint(s.heard("PUBACK")); got != "[PUBACK 2 PUBACK 1 PUBACK 3]" {
-			t.Error(got)
-		}
-		r.stop(t)
-	})
 }
 
 // TestBigPayloadsAreNotPinned receives 100 MB and keeps nothing.

@@ -27,14 +27,6 @@ type Source struct {
 	link       *link      // nil: no connection
 	generation uint64     // of the connection, from 1
 	open       idSet      // received on this connection and not acknowledged
-	last       uint64     // ack of the message received last
-	deferred   []deferral // PUBACKs of our own that wait for their turn
-}
-
-// deferral is a PUBACK that may leave only after another one.
-type deferral struct {
-	after uint64
-	id    uint16
 }
 
 // SourceStats is what a source has done since it was made.
@@ -42,11 +34,11 @@ type SourceStats struct {
 	Connected   bool   // and subscribed
 	Connects    int64  // accepted CONNECTs
 	Received    int64  // messages delivered
-	Bytes       int64  // of their topics and payloads
+	Bytes       int64  // of their topics and payloads, as delivered
 	Acked       int64  // PUBACKs handed to the connection
 	AcksStale   int64  // acks dropped because their connection is gone
 	Redelivered int64  // messages with DUP
-	Oversize    int64  // messages above Config.PacketBytesMax
+	Oversize    int64  // messages above Config.PacketBytesMax, also counted as Received
 	Unacked     int64  // received on this connection and not acknowledged
 	LastError   string // of the last lost or failed connection
 }
@@ -108,17 +100,16 @@ func (s *Source) Ack(ids []uint64) {
 	}
 	sent, stale := 0, 0
 	s.link.out.add(func(b []byte) []byte {
-		before := len(b)
 		for _, id := range ids {
 			switch {
 			case id == 0: // QoS 0
 			case id>>16 != s.generation || !s.open.remove(uint16(id)):
 				stale++
 			default:
-				b = s.appendDeferred(appendPuback(b, uint16(id)), id)
+				b = appendPuback(b, uint16(id))
+				sent++
 			}
 		}
-		sent = (len(b) - before) / 4
 		return b
 	})
 	s.stale.Add(int64(stale))
@@ -126,43 +117,16 @@ func (s *Source) Ack(ids []uint64) {
 	s.unacked.Store(int64(s.open.n))
 }
 
-// appendDeferred appends the PUBACKs that had to wait for ack. When nothing is
-// open none has to wait, even if the acks came in another order.
-func (s *Source) appendDeferred(b []byte, ack uint64) []byte {
-	n := 0
-	for n < len(s.deferred) && (s.deferred[n].after == ack || s.open.n == 0) {
-		b = appendPuback(b, s.deferred[n].id)
-		n++
-	}
-	s.deferred = slices.Delete(s.deferred, 0, n)
-	return b
-}
-
-// ackOwn acknowledges a message that deliver never saw, in its turn: at once
-// when everything before it is acknowledged.
-func (s *Source) ackOwn(id uint16) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.open.n > 0 {
-		s.deferred = append(s.deferred, deferral{after: s.last, id: id})
-		return
-	}
-	s.link.out.add(func(b []byte) []byte { return appendPuback(b, id) })
-	s.acked.Add(1)
-}
-
 // track gives every message with a packet id its Ack. A packet id that is
 // already open is a repetition on the same connection: the first one's ack
-// covers it, and a second one might hit a later message with the same id. To
-// track a message twice changes nothing.
+// covers it, and a second one might hit a later message with the same id.
 func (s *Source) track(messages []edged.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range messages {
 		id := messages[i].PacketID
 		if id != 0 && s.open.add(id) {
-			s.last = s.generation<<16 | uint64(id)
-			messages[i].Ack = s.last
+			messages[i].Ack = s.generation<<16 | uint64(id)
 		}
 	}
 	s.unacked.Store(int64(s.open.n))
@@ -172,7 +136,7 @@ func (s *Source) attach(l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.generation++
-	s.link, s.open, s.deferred = l, idSet{}, nil
+	s.link, s.open = l, idSet{}
 }
 
 func (s *Source) detach() {

@@ -2,6 +2,8 @@ package mqtt_test
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -134,31 +136,32 @@ func cpu(t *testing.T) time.Duration {
 
 func TestOversizeOverMosquitto(t *testing.T) {
 	b := mosquitto.Start(t)
-	type call struct{ topic, sample string }
-	calls := make(chan call, 10)
-	sizes := make(chan int, 10)
-	c := newClient(t, mqtt.Config{URL: b.URL(), ClientID: "gw", PacketBytesMax: 10_000,
-		OnOversize: func(topic string, size int, sample []byte) error {
-			calls <- call{topic, string(sample)}
-			sizes <- size
-			return nil
-		}})
-	c.ackAll = true
-	c.start()
+	cfg := mqtt.Config{URL: b.URL(), ClientID: "gw", PacketBytesMax: 10_000,
+		Oversize: func(size int, sample []byte) []byte { return fmt.Appendf(nil, "%d %s", size, sample) }}
+	c := startClient(t, cfg)
 	other := stock(t, b.URL())
 	publish(t, other, "in/a", 0, 1)
 	wait(t, other.Publish("in/big", 1, false, bytes.Repeat([]byte("z"), 5<<20)))
 	publish(t, other, "in/a", 1, 2)
-	numbers(t, c.awaitMessages(2), 0, 2)
-	if got := <-calls; got != (call{"in/big", strings.Repeat("z", 4096)}) {
-		t.Errorf("hook got %s, sample of %d bytes", got.topic, len(got.sample))
+	first := slices.Clone(c.awaitMessages(3))
+	numbers(t, []edged.Message{first[0], first[2]}, 0, 2)
+	big := first[1]
+	if want := "5242880 " + strings.Repeat("z", 4096); big.Topic != "in/big" || string(big.Payload) != want || big.Ack == 0 || big.Dup {
+		t.Errorf("oversize message on %s with %.20q, %d bytes", big.Topic, big.Payload, len(big.Payload))
 	}
-	if size := <-sizes; size != 5<<20 {
-		t.Errorf("size %d", size)
+	c.stop() // nothing was acknowledged
+
+	c = startClient(t, cfg)
+	again := c.awaitMessages(3)
+	if m := again[1]; !m.Dup || m.PacketID != big.PacketID || !bytes.Equal(m.Payload, big.Payload) {
+		t.Errorf("redelivered with dup %t, id %d, %.20q, %d bytes", m.Dup, m.PacketID, m.Payload, len(m.Payload))
 	}
-	c.await("acked", func() bool { return c.Stats().Acked == 3 })
+	if st := c.Stats(); st.Oversize != 1 || st.Received != 3 || st.Redelivered != 3 || st.Unacked != 3 || st.Acked != 0 {
+		t.Errorf("stats %+v", st)
+	}
+	c.ack(again)
 	c.stop()
-	startClient(t, mqtt.Config{URL: b.URL(), ClientID: "gw"}).quiet(30 * time.Millisecond)
+	startClient(t, cfg).quiet(30 * time.Millisecond)
 }
 
 // TestStockLimitsLose documents why BrokerAdvice exists: with its own limits

@@ -30,7 +30,6 @@ type Store struct {
 	writing sync.Mutex // held by whoever writes
 	packer  packer     // the writer's
 	failed  error      // the writer's: why nothing can be written any more
-	commits int        // the writer's: since the start
 
 	mu    sync.RWMutex
 	state state // what the last transaction made durable
@@ -87,14 +86,9 @@ func (s *Store) update(what string, fn func(tx *bbolt.Tx, next *state) error) er
 	s.mu.Lock()
 	s.state = next
 	s.mu.Unlock()
-	if s.commits++; s.commits%trimInterval == 0 {
-		s.trim()
-	}
+	s.trim()
 	return nil
 }
-
-// trimInterval is how many write transactions pass between two trims.
-const trimInterval = 16
 
 // trim takes the pages of the file that were read through its mapping out of
 // the process. They are clean and stay in the page cache; but the mapping holds

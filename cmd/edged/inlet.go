@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
@@ -19,26 +18,22 @@ import (
 // taken. No JSON begins like this, so that it can never be an event.
 var oversizeMark = []byte("\x00oversize\x00")
 
-// inlet is the MQTT source, with oversize messages turned into dead letters: each
-// goes the way of every message, as a mark, its size and a sample.
-type inlet struct {
-	*mqtt.Source
-	deliver func(edged.Batch) error
-}
+// inlet is the source of all pipelines.
+type inlet = mqtt.Source
 
-// newInlet makes the source of all pipelines.
+// newInlet makes the source. A message above the size limit becomes a dead letter:
+// it goes the way of every message, as a mark, its size and a sample.
 func newInlet(cfg *configs.MQTT, plans []query.PipelineSpec, log *slog.Logger) (*inlet, error) {
 	broker, err := mqttConfig(&cfg.Broker, cfg.ClientID, log)
 	if err != nil {
 		return nil, err
 	}
-	in := &inlet{}
 	broker.KeepAlive, broker.Pace, broker.PacketBytesMax = cfg.KeepAlive, cfg.Pace, int(cfg.PacketBytesMax)
 	if cfg.Pace == 0 {
 		broker.Pace = -1 // the settings say 0 for "not at all"
 	}
-	broker.OnOversize = in.oversize
-	in.Source, err = mqtt.NewSource(broker, subscriptions(plans))
+	broker.Oversize = markOversize
+	in, err := mqtt.NewSource(broker, subscriptions(plans))
 	return in, failed(exitConfig, err)
 }
 
@@ -57,19 +52,12 @@ func subscriptions(specs []query.PipelineSpec) []mqtt.Subscription {
 	return subs
 }
 
-// Run implements actors.Source.
-func (in *inlet) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
-	in.deliver = func(b edged.Batch) error { return deliver(ctx, b) }
-	return in.Source.Run(ctx, deliver)
-}
-
-// oversize is called by the source between two deliveries.
-func (in *inlet) oversize(topic string, size int, sample []byte) error {
+// markOversize returns the payload that stands for one of size bytes.
+func markOversize(size int, sample []byte) []byte {
 	payload := make([]byte, 0, len(oversizeMark)+binary.MaxVarintLen64+len(sample))
 	payload = append(payload, oversizeMark...)
 	payload = binary.AppendUvarint(payload, uint64(size))
-	payload = append(payload, sample...)
-	return in.deliver(edged.Batch{Messages: []edged.Message{{Topic: topic, Payload: payload}}})
+	return append(payload, sample...)
 }
 
 // oversizePoison says why such a payload is no event.

@@ -76,15 +76,16 @@ func (s *scene) crash(load *Load) {
 	s.must(s.daemon.Start())
 }
 
-// lose loses what is written in one of the four directions, for a while from the
-// moment at which something was. Results come in bursts, and with the upstream
+// lose loses what is written in one of the four directions, which take turns, for
+// a while from the moment at which something was. Results come in bursts, and with the upstream
 // away there are none: then it gives up.
 func (s *scene) lose() {
 	s.Helper()
-	wire, direction := s.in, Direction(s.random.IntN(2))
-	if s.random.IntN(2) == 0 {
+	wire, direction := s.in, Direction(s.turn%2)
+	if s.turn/2%2 == 0 {
 		wire = s.out
 	}
+	s.turn++
 	before := wire.Lost()
 	wire.Lose(direction)
 	for deadline := time.Now().Add(lossWait); wire.Lost() == before && time.Now().Before(deadline); {

@@ -8,6 +8,7 @@
 //	                              ▲ SIGKILL
 //
 // [Load] publishes a source and keeps the [Ledger]; [Daemon] runs the binary;
+// [Wire] stands between the daemon and its brokers and loses what is on the way;
 // [Collector] keeps everything that the upstream broker passes on, in order;
 // [Judge] compares that with a recomputation of the whole input.
 //
@@ -17,7 +18,8 @@
 //     of the stream; nothing is sampled.
 //   - A window that is missing, doubled or wrong is described with its key, its
 //     start and the difference.
-//   - The package's own tests show that each kind of damage is seen.
+//   - The package's own tests show that each kind of damage is seen: damage to the
+//     results in every run, defects planted into the daemon with -broken.
 //
 // # Caveats
 //

@@ -84,7 +84,8 @@ type scene struct {
 	field    *mosquitto.Broker // that the devices publish to
 	upstream *mosquitto.Broker // may be the same
 	in, out  *Wire             // between the daemon and each of them
-	losses   int               // times that something was lost on them
+	turn     int               // of losing something on them
+	losses   int               // turns in which something was lost
 	dir      string            // of the data
 	env      []string
 	daemon   *Daemon
