@@ -222,7 +222,7 @@ func TestInspectDamage(t *testing.T) {
 	r := startRun(t, "--config", config, "--data-dir", dir, "--mqtt-url", b.URL(), "--http-listen=")
 	r.says("recovered")
 	payloads := publish(t, b.URL(), newFleet(t, 6, 500, 1_700_000_000_000))
-	eventually(t, "every device has a result, so reading 100 is committed", func() bool { return len(up.results()) >= 20 }, r.err.String)
+	eventually(t, "every device has a result, so reading 100 is committed", func() bool { return len(up.results()) >= 60 }, r.err.String)
 	if code := r.stop(); code != exitOK {
 		t.Fatal(r.err.String())
 	}
