@@ -16,7 +16,7 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 TARGETS := amd64 arm64 arm
 export GOARM := 7
 
-.PHONY: help demo test race check vet modernise cross fuzz crash bench docs build clean mosquitto
+.PHONY: help demo test race check vet modernise cross fuzz crash broken bench docs build clean mosquitto
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -50,7 +50,10 @@ fuzz: ## every fuzz function for FUZZTIME
 	scripts/fuzz $(FUZZTIME)
 
 crash: mosquitto ## kill -9 campaigns with CYCLES kills each and a printed SEED; hours
-	go test ./internal/campaign -run Crash -v -timeout 3h -args -cycles $(CYCLES) -seed $(SEED)
+	go test ./internal/campaign -run 'Crash|Links|Lives' -v -timeout 3h -args -cycles $(CYCLES) -seed $(SEED)
+
+broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them
+	go test ./internal/campaign -run TestBrokenDaemonsFail -v -timeout 1h -args -broken
 
 bench: ## edged beside a stock subscriber, over a real mosquitto on this machine
 	go run ./internal/bench $(BENCHFLAGS)
