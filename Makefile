@@ -22,7 +22,8 @@ help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
 
 demo: ## fleet, broker, engine and results in one process; Ctrl-C ends it
-	go run ./cmd/edged demo
+	go build -o bin/edged ./cmd/edged
+	bin/edged demo
 
 test: mosquitto ## all tests, with real files and a real mosquitto; under 5 minutes on 2 cores
 	go test -timeout 240s $(TESTFLAGS) ./...

@@ -15,7 +15,7 @@ const (
 This page is printed from the program's own tables (` + "`go test ./configs -run Reference -rewrite`" + `). Do not edit it.
 
 edged reads one YAML file: ` + "`edged run --config FILE`" + `. It has two sections, ` + "`settings`" + ` for the
-daemon and ` + "`pipelines`" + ` for what is computed. Both may be left out. ` + "`edged validate --config FILE`" + ` reports
+daemon and ` + "`pipelines`" + ` for what is computed. ` + "`" + `settings` + "`" + ` may be left out. ` + "`edged validate --config FILE`" + ` reports
 every fault at once, with line and column. Complete examples are in ` + "`configs/examples`" + `.
 
 - Unknown keys, repeated keys and values of the wrong type are errors.

@@ -185,11 +185,24 @@ func (d *daemon) ready() bool {
 func (d *daemon) kept() {
 	pos, store := d.store.Position(), d.store.Stats()
 	d.log.Info("stopped; kept on disk", "records", uint64(pos.Seq), "journal_records", store.Journal.Items,
-		"open_windows", d.engine.Stats().OpenWindows.Load(), "dead_letters", store.DeadLetters.Items,
+		"open_windows", d.openWindows(), "dead_letters", store.DeadLetters.Items,
 		"last_commit", time.UnixMilli(int64(pos.Time)).UTC().Format(time.RFC3339))
 	for _, w := range waitingRows(pos) {
 		d.log.Info("rows wait in the outbox", "stream", w.stream, "output", w.output, "rows", w.rows)
 	}
+}
+
+// openWindows counts the windows that wait for time to pass. A clean end has
+// stored every state, also of keys that had no actor.
+func (d *daemon) openWindows() (n int64) {
+	err := d.store.Snapshots(func(snap edged.Snapshot) error {
+		n += int64(snap.Open)
+		return nil
+	})
+	if err != nil {
+		d.log.Warn("open windows cannot be counted", "err", err)
+	}
+	return n
 }
 
 // confirmed returns the row up to which every output of a stream has confirmed.

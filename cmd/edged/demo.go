@@ -278,14 +278,14 @@ func (d *demo) finish(total sim.Summary, confirmed uint64) error {
 	st, v := d.daemon.engine.Stats(), d.watcher.verdict()
 	s := demoSummary{
 		Published: total.Acked, Received: st.Received.Load(), Events: st.Events.Load(), Duplicates: st.Duplicates.Load(),
-		Late: st.Late.Load(), DeadLetters: st.DeadLetters.Load(), OpenWindows: st.OpenWindows.Load(), Rows: confirmed,
+		Late: st.Late.Load(), DeadLetters: st.DeadLetters.Load(), OpenWindows: d.daemon.openWindows(), Rows: confirmed,
 		Seconds: total.WallSeconds, Verdict: v,
 	}
 	for _, w := range waitingRows(d.daemon.store.Position()) {
 		s.Waiting += w.rows
 	}
 	d.printNews()
-	fmt.Fprintf(d.out, "\ndrained: %d readings published, %d events, %d duplicates left out, %d too late\n"+
+	fmt.Fprintf(d.out, "\ndrained: %d readings published, %d events taken, %d duplicates left out, %d too late\n"+
 		"%d results received, %d repeated, %d missing, %d contradicting\n"+
 		"kept: %d records, %d open windows, %d results that wait for the broker\n",
 		s.Published, s.Events, s.Duplicates, s.Late, v.Results, v.Repeats, v.Missing, v.Defects,

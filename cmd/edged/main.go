@@ -47,7 +47,7 @@ It subscribes to an MQTT broker, keeps one state per device in a file, and
 publishes every result once: nothing is acknowledged to the broker, and nothing
 is published, before it is on disk.`
 
-const rootExample = `  # a broker, a thousand simulated devices and a pipeline, in one process
+const rootExample = `  # a broker, fifty simulated devices and a pipeline, in one process
   edged demo
 
   # the real thing, against the broker on this machine

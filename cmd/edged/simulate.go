@@ -25,7 +25,7 @@ import (
 
 const simulateLong = `Publish the readings of invented devices, or of recorded series, over MQTT.
 
-The same --seed gives the same readings in the same order. Devices can misbehave
+The same --seed and --start give the same readings in the same order. Devices can misbehave
 as real ones do: disorder, late readings, repeated publishes, silence followed by
 a burst of history, and wrong clocks.
 
