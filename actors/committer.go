@@ -20,6 +20,9 @@ func (e *Engine) commitLoop() {
 			case <-e.failed:
 				return
 			}
+			if e.hasFailed() {
+				return // turns may have ended early because of it
+			}
 			if err := e.commit(ep); err != nil {
 				e.fail(err)
 				return
@@ -30,6 +33,15 @@ func (e *Engine) commitLoop() {
 		case <-e.failed:
 			return
 		}
+	}
+}
+
+func (e *Engine) hasFailed() bool {
+	select {
+	case <-e.failed:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -45,6 +45,7 @@ type Engine struct {
 
 	bounded  bool // the source ends, and its end closes all windows
 	draining atomic.Bool
+	since    map[string]edged.Seq
 
 	// Owned by the committer.
 	streams  map[string]uint64
@@ -70,6 +71,11 @@ type Ports struct {
 	// Bounded says that the source ends by itself (Run returns nil): that is the
 	// end of time for every key, and all windows close.
 	Bounded bool
+
+	// Since names for a pipeline the last record that is not for it: it was added,
+	// or changed its meaning, after that record, and recovery must make nothing of
+	// what was journaled before.
+	Since map[string]edged.Seq
 }
 
 // New wires an engine. It starts nothing.
@@ -79,7 +85,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: ports.Pipelines,
-		links: ports.Links, bounded: ports.Bounded,
+		links: ports.Links, bounded: ports.Bounded, since: ports.Since,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),
 		failed: make(chan struct{}), stopped: make(chan struct{}), ready: make(chan struct{}),
 		streams: map[string]uint64{},
@@ -227,17 +233,34 @@ func (e *Engine) serve(ctx context.Context) error {
 		case err := <-sourceEnded:
 			sourceEnded = nil
 			if err != nil {
+				err = fmt.Errorf("source: %w", err)
+				e.fail(err)
 				endRun(err)
-				return fmt.Errorf("source: %w", err)
+				return err
 			}
 			e.intake.close()
 		case err := <-sequenced:
 			close(e.stopped)
+			endSource()
+			e.awaitSource(sourceEnded)
 			return err
 		case <-e.failed:
 			endRun(e.failure)
 			return e.failure
 		}
+	}
+}
+
+// awaitSource gives the source the time to write its last acknowledgements.
+func (e *Engine) awaitSource(ended <-chan error) {
+	if ended == nil {
+		return
+	}
+	patience := time.NewTimer(e.cfg.DrainTimeout)
+	defer patience.Stop()
+	select {
+	case <-ended:
+	case <-patience.C:
 	}
 }
 

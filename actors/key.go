@@ -1,8 +1,10 @@
 package actors
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -45,11 +47,11 @@ func (k *keyActor) Receive(ctx actor.Context) {
 // take does one turn. It may panic anywhere: the supervisor then marks the
 // entry and a new actor takes the same turn again.
 func (k *keyActor) take(t *turn) {
-	if k.task == nil && k.broken == "" {
-		k.load(t)
-	}
 	if t.broken != "" {
 		k.broken = t.broken
+	}
+	if k.task == nil && k.broken == "" && !k.load(t) {
+		return // the engine has failed: the turn must not look finished
 	}
 	if k.broken != "" {
 		k.refuse(t)
@@ -60,8 +62,8 @@ func (k *keyActor) take(t *turn) {
 }
 
 // load brings the state back: from the newest snapshot, and after a failure
-// from the journal since.
-func (k *keyActor) load(t *turn) {
+// from the journal since. It reports false when the engine ended meanwhile.
+func (k *keyActor) load(t *turn) bool {
 	p := t.ref.router.pipeline
 	k.task, k.applied = p.NewTask(t.ref.key), 0
 	var err error
@@ -75,38 +77,58 @@ func (k *keyActor) load(t *turn) {
 	}
 	if err == nil && found {
 		k.applied = snap.Seq
-		err = k.task.Restore(snap.State)
+		if quarantined(snap.State) {
+			err = errors.New(string(snap.State[len(quarantineMark):]))
+		} else {
+			err = k.task.Restore(snap.State)
+		}
 	}
 	if err == nil && t.retries > 0 {
-		err = k.rebuild(t)
+		err = k.rebuild(t, snap.Active)
+	}
+	if errors.Is(err, errStopped) {
+		k.task = nil
+		return false
 	}
 	if err != nil {
 		k.task, k.broken = nil, err.Error()
 		k.keys.stats.Quarantined.Add(1)
 	}
+	return true
 }
 
 // rebuild replays the journal between the snapshot and the turn's epoch. A
 // snapshot older than the journal is of a key that had no event in between.
-func (k *keyActor) rebuild(t *turn) error {
+//
+// A tick concerns the key only if the sequencer found it silent for long enough
+// then; active is what it went by.
+func (k *keyActor) rebuild(t *turn, active edged.Timestamp) error {
 	before := edged.Seq(0)
 	if t.first != none {
 		before = t.epoch.records[0].Seq
 	}
-	p := t.ref.router.pipeline.Clone()
+	r := t.ref.router
+	p, name, idle := r.pipeline.Clone(), r.pipeline.Name(), r.idle
 	var out edged.Output
 	ev := edged.Event{Values: make([]edged.Value, 0, p.Slots())}
 	return k.keys.store.Replay(max(k.applied, k.keys.store.Position().Floor), func(rec *edged.Record) error {
-		if before != 0 && rec.Seq >= before || k.keys.skips.has(p.Name(), rec.Seq) {
+		if before != 0 && rec.Seq >= before || rec.Seq <= r.since {
 			return nil
 		}
 		out.Reset()
 		switch {
 		case rec.Kind == edged.TickRecord:
-			k.task.Tick(&out, rec.Seq, rec.Time)
+			if idle > 0 && rec.Time.Sub(active) >= idle && !k.keys.skips.has(skip{name, t.ref.key, rec.Seq}) {
+				k.task.Tick(&out, rec.Seq, rec.Time)
+			}
 		case p.Accepts(rec.Topic):
 			ev = edged.Event{Values: ev.Values[:0]}
-			if keep, poison := p.Decode(&ev, rec.Topic, rec.Payload); poison == nil && keep && ev.Key == t.ref.key {
+			keep, poison := p.Decode(&ev, rec.Topic, rec.Payload)
+			if poison != nil || !keep || ev.Key != t.ref.key {
+				break
+			}
+			active = rec.Time
+			if !k.keys.skips.has(skip{name, "", rec.Seq}) {
 				ev.Seq = rec.Seq
 				k.task.Observe(&out, &ev, rec.Time)
 			}
@@ -169,6 +191,8 @@ func (k *keyActor) fold(t *turn) {
 // it, so the key stays quarantined over restarts instead of coming back wrong.
 const quarantineMark = "\xff\xffquarantined: "
 
+func quarantined(state []byte) bool { return bytes.HasPrefix(state, []byte(quarantineMark)) }
+
 // refuse turns the events of a quarantined key into dead letters.
 func (k *keyActor) refuse(t *turn) {
 	t.dead = t.dead[:0]
@@ -183,18 +207,23 @@ func (k *keyActor) refuse(t *turn) {
 }
 
 // deadLetter describes an entry that will not be in the state. Replay passes
-// over it, or the state would differ after a restart.
+// over a message, or the state would differ after a restart. A tick is the
+// affair of many keys; for this one it will panic again, and be passed over again.
 func (k *keyActor) deadLetter(t *turn, en *entry, cause, detail string) edged.DeadLetter {
 	d := edged.DeadLetter{
 		Seq: en.event.Seq, Time: en.time, Pipeline: t.ref.router.pipeline.Name(), Key: t.ref.key,
-		Cause: cause, Detail: detail, Skip: true,
+		Cause: cause, Detail: detail, Skip: en.kind == eventEntry,
 	}
 	first := t.epoch.records[0].Seq
 	if rec := t.epoch.records[en.event.Seq-first]; rec.Kind == edged.MessageRecord {
 		d.Topic, d.Size = rec.Topic, len(rec.Payload)
 		d.Payload = sample(rec.Payload, k.keys.sampleMax)
 	}
-	k.keys.skips.add(d.Pipeline, d.Seq)
+	if d.Skip {
+		k.keys.skips.add(skip{d.Pipeline, "", d.Seq})
+	} else {
+		k.keys.skips.add(skip{d.Pipeline, d.Key, d.Seq})
+	}
 	return d
 }
 
@@ -206,25 +235,34 @@ type skips struct {
 	set map[skip]struct{}
 }
 
+// skip is a message that a pipeline passes over, or with a key a tick that the
+// key does.
 type skip struct {
-	pipeline string
-	seq      edged.Seq
+	pipeline, key string
+	seq           edged.Seq
 }
 
-func (s *skips) add(pipeline string, seq edged.Seq) {
+func (s *skips) add(one skip) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.set == nil {
 		s.set = map[skip]struct{}{}
 	}
-	s.set[skip{pipeline, seq}] = struct{}{}
+	s.set[one] = struct{}{}
 }
 
-func (s *skips) has(pipeline string, seq edged.Seq) bool {
+func (s *skips) has(one skip) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, ok := s.set[skip{pipeline, seq}]
+	_, ok := s.set[one]
 	return ok
+}
+
+// prune forgets what the journal does not hold any more.
+func (s *skips) prune(floor edged.Seq) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.set, func(one skip, _ struct{}) bool { return one.seq <= floor })
 }
 
 // supervisor decides what happens after a panic in a key actor: the entry being

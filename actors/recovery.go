@@ -29,15 +29,15 @@ func (e *Engine) recover(ctx context.Context) error {
 	pos := e.store.Position()
 	s := &sequencer{e: e, cfg: e.cfg, next: pos.Floor + 1, number: 1, lastWrite: start}
 	e.seq = s
-	s.sweep.generation = pos.Sweep.Generation
+	s.sweep.generation, s.marked = pos.Sweep.Generation, pos.Sweep.Start
 	for i, p := range e.pipelines {
-		s.routers = append(s.routers, newRouter(i, p, e.bounded))
+		s.routers = append(s.routers, newRouter(i, p, e.bounded, e.since[p.Name()]))
 	}
 	for _, g := range e.gateways {
 		s.persisted = append(s.persisted, g.state.acked.Load())
 	}
 	if err := e.store.Skips(func(pipeline string, seq edged.Seq) error {
-		e.keys.skips.add(pipeline, seq)
+		e.keys.skips.add(skip{pipeline, "", seq})
 		return nil
 	}); err != nil {
 		return fmt.Errorf("recover: read skipped records: %w", err)
@@ -82,10 +82,11 @@ func (s *sequencer) knownKeys() error {
 			return nil // of a pipeline that is not configured now; kept
 		}
 		if !checked[r] {
-			checked[r] = true
-			if err := s.compatible(r, snap.Key); err != nil {
+			known, err := s.compatible(r, snap.Key)
+			if err != nil {
 				return err
 			}
+			checked[r] = known
 		}
 		if snap.Open == 0 && snap.Twin {
 			return nil
@@ -112,15 +113,15 @@ func (s *sequencer) knownKeys() error {
 
 // compatible tries the stored state of one key. All states of a pipeline are of
 // one version, because this is checked at every start.
-func (s *sequencer) compatible(r *router, key string) error {
+func (s *sequencer) compatible(r *router, key string) (known bool, err error) {
 	snap, found, err := s.e.store.Snapshot(r.pipeline.Name(), key)
-	if err != nil || !found {
-		return nil // damaged: the key will be quarantined when it is needed
+	if err != nil || !found || quarantined(snap.State) {
+		return false, nil // the key is quarantined when it is needed, or is already
 	}
 	if err := r.pipeline.NewTask(key).Restore(snap.State); errors.Is(err, ErrIncompatible) {
-		return fmt.Errorf("pipeline %s: the stored state was written by a different version of it (%w): give the changed pipeline a new name, or start with a new data directory", r.pipeline.Name(), err)
+		return false, fmt.Errorf("pipeline %s: the stored state was written by a different version of it (%w): give the changed pipeline a new name, or start with a new data directory", r.pipeline.Name(), err)
 	}
-	return nil
+	return true, nil
 }
 
 // ErrIncompatible is wrapped by the error of Task.Restore when the state belongs

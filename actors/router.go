@@ -90,6 +90,7 @@ type router struct {
 	pipeline Pipeline
 	idle     int64 // ms, 0: never
 	bounded  bool
+	since    edged.Seq // records up to here are not for this pipeline
 	refs     map[string]*keyRef
 
 	timed  refList // had an event and no tick since
@@ -97,9 +98,9 @@ type router struct {
 	live   refList // has an actor
 }
 
-func newRouter(index int, p Pipeline, bounded bool) *router {
+func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
 	return &router{
-		index: index, pipeline: p, idle: p.IdleTimeout(), bounded: bounded, refs: map[string]*keyRef{},
+		index: index, pipeline: p, idle: p.IdleTimeout(), bounded: bounded, since: since, refs: map[string]*keyRef{},
 		timed: refList{links: timedLinks}, stored: refList{links: timedLinks}, live: refList{links: liveLinks},
 	}
 }

@@ -29,8 +29,9 @@ type sequencer struct {
 	clock      clock
 	next       edged.Seq
 	sweep      sweep
-	event      edged.Event // the one being decoded
-	events     int         // routed and not yet counted
+	event      edged.Event     // the one being decoded
+	events     int             // routed and not yet counted
+	newest     edged.Timestamp // event time of the last of them
 	window     flowWindow
 
 	open     *epoch
@@ -47,8 +48,10 @@ type sequencer struct {
 	persisted []uint64
 
 	// How far the end of the run is.
+	over      bool      // no input and no tick comes any more: states are final
 	ended     bool      // windows of a bounded input are closed
 	settled   bool      // all states are stored
+	marked    edged.Seq // the start of the last complete sweep
 	resting   int       // routers whose states are
 	remaining []*keyRef // of the next router
 	lastWrite time.Time
@@ -90,16 +93,17 @@ func (s *sequencer) run(ctx context.Context) error {
 // fill moves batches from the intake into the open epoch while it has room.
 func (s *sequencer) fill() (done bool) {
 	if s.blocked && s.e.draining.Load() {
-		return true // what is not sequenced stays with the broker
+		s.over = true // what is not sequenced stays with the broker
 	}
-	for s.hasRoom() {
+	for !s.over && s.hasRoom() {
 		b, ok, closed := s.e.intake.take()
 		if !ok {
-			return closed
+			s.over = closed
+			break
 		}
 		s.batch(&b)
 	}
-	return false
+	return s.over
 }
 
 func (s *sequencer) hasRoom() bool {
@@ -145,7 +149,7 @@ func (s *sequencer) batch(b *edged.Batch) {
 	st.Received.Add(int64(len(b.Messages)))
 	if s.events > 0 {
 		st.Events.Add(int64(s.events))
-		st.LastEventTime.Store(int64(s.event.EventTime))
+		st.LastEventTime.Store(int64(s.newest))
 		s.events = 0
 	}
 }
@@ -185,7 +189,7 @@ func (s *sequencer) route(rec edged.Record) {
 
 // offer decodes a record for one pipeline and adds the event to its key's turn.
 func (s *sequencer) offer(r *router, rec *edged.Record) {
-	if s.open.replay && s.e.keys.skips.has(r.pipeline.Name(), rec.Seq) {
+	if rec.Seq <= r.since {
 		return
 	}
 	ev := &s.event
@@ -196,14 +200,24 @@ func (s *sequencer) offer(r *router, rec *edged.Record) {
 		s.reject(rec, r.pipeline.Name(), poison.Cause, poison.Detail)
 		return
 	case !keep:
-		s.e.stats.Filtered.Add(1)
+		if !s.open.replay {
+			s.e.stats.Filtered.Add(1)
+		}
 		return
 	}
 	ev.Seq = rec.Seq
 	ref := r.lookup(ev.Key)
 	r.touch(ref, rec.Time)
+	if s.open.replay {
+		// What is passed over was a sign of life all the same: ticks must find
+		// the key where they found it then.
+		if s.e.keys.skips.has(skip{r.pipeline.Name(), "", rec.Seq}) {
+			return
+		}
+	} else {
+		s.events, s.newest = s.events+1, ev.EventTime
+	}
 	s.open.add(ref, entry{event: *ev, time: rec.Time, kind: eventEntry})
-	s.events++
 }
 
 // reject makes a dead letter of a record. It stays in the journal, and replay
@@ -235,7 +249,7 @@ func (s *sequencer) tick(t time.Time) {
 	behind := s.more || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
 	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
 	s.checkOutbox()
-	if !e.bounded {
+	if !e.bounded && !s.over {
 		for _, r := range s.routers {
 			if r.due(s.clock.now) != nil {
 				s.record(edged.Record{Kind: edged.TickRecord, Time: s.clock.now})
@@ -244,10 +258,12 @@ func (s *sequencer) tick(t time.Time) {
 		}
 	}
 	if t.Sub(s.lastWrite) >= cursorInterval {
-		s.open.cursors = e.movedCursors(s.persisted)
+		s.open.cursors = append(s.open.cursors, e.movedCursors(s.persisted)...)
 		s.lastWrite = t
 	}
-	s.passivateIdle()
+	if !s.over {
+		s.passivateIdle()
+	}
 	e.stats.Keys.Store(int64(s.live))
 }
 
@@ -270,8 +286,8 @@ func (s *sequencer) last() bool {
 // generations. The epoch with the last of them marks the sweep complete up to
 // the end of the journal.
 func (s *sequencer) checkpoint() (more bool) {
-	if s.settled || s.next == 1 {
-		return false
+	if s.settled || s.marked == s.next-1 {
+		return false // nothing has happened since all states were stored
 	}
 	for s.resting < len(s.routers) {
 		if s.remaining == nil {
@@ -323,7 +339,7 @@ func (s *sequencer) close() {
 
 // plan adds to an epoch what it can carry along: snapshots and cursors.
 func (s *sequencer) plan(ep *epoch) {
-	if s.live > s.cfg.ActiveKeysMax {
+	if s.live > s.cfg.ActiveKeysMax && !s.over {
 		s.passivateIdle()
 	}
 	if s.sweep.due(s.cfg.SweepBytes) && !s.settled {
@@ -333,9 +349,7 @@ func (s *sequencer) plan(ep *epoch) {
 	if s.sweep.step(ep) {
 		ep.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.sweep.start}
 	}
-	if ep.cursors == nil {
-		ep.cursors = s.e.movedCursors(s.persisted)
-	}
+	ep.cursors = append(ep.cursors, s.e.movedCursors(s.persisted)...)
 	s.lastWrite = time.Now()
 }
 
@@ -370,11 +384,14 @@ func (s *sequencer) checkOutbox() {
 // finished takes back an epoch that is committed.
 func (s *sequencer) finished(ep *epoch) {
 	s.inFlight--
-	s.checkOutbox()
+	if !ep.replay {
+		s.checkOutbox()
+	}
 	s.unacked -= len(ep.acks)
 	s.sweep.written += ep.swept
 	if ep.sweep != nil {
-		s.sweep.cost = s.sweep.written
+		s.sweep.cost, s.marked = s.sweep.written, ep.sweep.Start
+		s.e.keys.skips.prune(s.e.store.Position().Floor)
 	}
 	for _, ref := range ep.passivating {
 		s.passivated(ref, ep.number)

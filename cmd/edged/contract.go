@@ -21,10 +21,14 @@ const contractFile = "pipelines.json"
 type contract struct {
 	Gateway   string            `json:"gateway_id"`
 	Pipelines map[string]string `json:"pipelines"` // name ▸ fingerprint of what it makes of a journal
+
+	// Since holds for a pipeline that was added or changed the last record before
+	// that: recovery must make nothing of it and what was before.
+	Since map[string]edged.Seq `json:"since,omitempty"`
 }
 
 func newContract(s *setup) contract {
-	c := contract{Gateway: s.settings.GatewayID, Pipelines: map[string]string{}}
+	c := contract{Gateway: s.settings.GatewayID, Pipelines: map[string]string{}, Since: map[string]edged.Seq{}}
 	for _, p := range s.plans {
 		c.Pipelines[p.Name()] = fingerprint(p)
 	}
@@ -35,31 +39,44 @@ func fingerprint(p *query.Plan) string { return strconv.FormatUint(p.ReplayFinge
 
 // settle compares the contract of a directory with that of the configuration,
 // and stores the new one. Pipelines that are not configured now stay in it.
-func settleContract(dir string, s *setup, pos edged.Position, accept bool) error {
+func settleContract(dir string, s *setup, pos edged.Position, accept bool) (since map[string]edged.Seq, err error) {
 	now := newContract(s)
 	old, err := readContract(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if old == nil {
-		return now.write(dir)
+		return nil, now.write(dir)
 	}
 	if err := old.allows(&now, s, pos, accept); err != nil {
-		return failed(exitConfig, fmt.Errorf("data directory %s: %w", dir, err))
+		return nil, failed(exitConfig, fmt.Errorf("data directory %s: %w", dir, err))
 	}
 	changed := false
+	for name, print := range now.Pipelines {
+		before, known := old.Pipelines[name]
+		if since := old.Since[name]; since > 0 {
+			now.Since[name] = since
+		}
+		if before == print {
+			continue
+		}
+		changed = true
+		if !known || pos.Sweep.Start == pos.Seq {
+			now.Since[name] = pos.Seq
+		}
+	}
 	for name, print := range old.Pipelines {
 		if _, here := now.Pipelines[name]; !here {
 			now.Pipelines[name] = print
+			if since := old.Since[name]; since > 0 {
+				now.Since[name] = since
+			}
 		}
 	}
-	for name, print := range now.Pipelines {
-		changed = changed || old.Pipelines[name] != print
-	}
 	if !changed {
-		return nil
+		return now.Since, nil
 	}
-	return now.write(dir)
+	return now.Since, now.write(dir)
 }
 
 // allows says why a configuration must not continue what is stored.

@@ -35,10 +35,10 @@ func TestContract(t *testing.T) {
 		{"another gateway", moved, none, true, `belongs to gateway_id "edged"`},
 	} {
 		dir := t.TempDir()
-		if err := settleContract(dir, base, edged.Position{}, false); err != nil {
+		if _, err := settleContract(dir, base, edged.Position{}, false); err != nil {
 			t.Fatal(err)
 		}
-		err := settleContract(dir, c.next, c.pos, c.accept)
+		_, err := settleContract(dir, c.next, c.pos, c.accept)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -46,7 +46,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s: exit code %d", c.name, exitCode(err))
 		}
 		// What was refused must be refused again, what was accepted is the contract now.
-		again := settleContract(dir, c.next, c.pos, false)
+		_, again := settleContract(dir, c.next, c.pos, false)
 		if (again == nil) != (err == nil) {
 			t.Errorf("%s: a second time: %v", c.name, again)
 		}
@@ -60,11 +60,11 @@ func TestContractRemembersAbsentPipelines(t *testing.T) {
 	base, changed := testSetup(t, string(demoDocument)), testSetup(t, string(demoDocument), "EDGED_WINDOW=7s")
 	other := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1))
 	for _, s := range []*setup{base, other} {
-		if err := settleContract(dir, s, tail, false); err != nil {
+		if _, err := settleContract(dir, s, tail, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := settleContract(dir, changed, tail, false); err == nil {
+	if _, err := settleContract(dir, changed, tail, false); err == nil {
 		t.Error("a changed pipeline is accepted after a run without it")
 	}
 }
@@ -72,7 +72,7 @@ func TestContractRemembersAbsentPipelines(t *testing.T) {
 func TestContractDamaged(t *testing.T) {
 	dir := t.TempDir()
 	s := testSetup(t, string(demoDocument))
-	if err := settleContract(dir, s, edged.Position{}, false); err != nil {
+	if _, err := settleContract(dir, s, edged.Position{}, false); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, contractFile)
@@ -84,8 +84,36 @@ func TestContractDamaged(t *testing.T) {
 		if err := os.WriteFile(path, text[:i], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := settleContract(dir, s, edged.Position{}, false); exitCode(err) != exitStore {
+		if _, err := settleContract(dir, s, edged.Position{}, false); exitCode(err) != exitStore {
 			t.Fatalf("cut at %d: %v", i, err)
+		}
+	}
+}
+
+// TestContractSince: what was journaled before a pipeline was added or changed is
+// nothing to it, in this run and in the later ones.
+func TestContractSince(t *testing.T) {
+	dir := t.TempDir()
+	base := testSetup(t, string(demoDocument))
+	slack := testSetup(t, strings.Replace(string(demoDocument), "out_of_orderness: 1s", "out_of_orderness: 2s", 1))
+	renamed := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1))
+	for _, c := range []struct {
+		what  string
+		setup *setup
+		pos   edged.Position
+		name  string
+		since edged.Seq
+	}{
+		{"first start", base, edged.Position{}, "device-windows", 0},
+		{"the same", base, edged.Position{Seq: 5, Sweep: edged.Sweep{Start: 5}}, "device-windows", 0},
+		{"changed after a clean end", slack, edged.Position{Seq: 9, Sweep: edged.Sweep{Start: 9}}, "device-windows", 9},
+		{"the same after a crash", slack, edged.Position{Seq: 20, Sweep: edged.Sweep{Start: 9}}, "device-windows", 9},
+		{"a new one", renamed, edged.Position{Seq: 30, Sweep: edged.Sweep{Start: 30}}, "other", 30},
+		{"the old one again", slack, edged.Position{Seq: 40, Sweep: edged.Sweep{Start: 40}}, "device-windows", 9},
+	} {
+		since, err := settleContract(dir, c.setup, c.pos, false)
+		if err != nil || since[c.name] != c.since {
+			t.Errorf("%s: since %v, error %v, want %d", c.what, since, err, c.since)
 		}
 	}
 }

@@ -49,7 +49,8 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 	if d.store, err = persistence.Open(storeConfig(s.settings, log)); err != nil {
 		return nil, storeFailed(err)
 	}
-	if err := settleContract(s.settings.DataDir, s, d.store.Position(), choice.acceptChanges); err != nil {
+	since, err := settleContract(s.settings.DataDir, s, d.store.Position(), choice.acceptChanges)
+	if err != nil {
 		return nil, err
 	}
 	if err := d.settleStreams(choice.discard); err != nil {
@@ -58,7 +59,7 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 	if d.outputs, err = openOutputs(s, stdout, log); err != nil {
 		return nil, err
 	}
-	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s)}
+	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s), Since: since}
 	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
 		return nil, failed(exitConfig, err)
 	}

@@ -50,7 +50,7 @@ func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpe
 			return nil, err
 		}
 		pub, err := mqtt.NewPublisher(cfg)
-		return pub, failed(exitConfig, err)
+		return publisher{pub}, failed(exitConfig, err)
 	case query.OutputFile:
 		file, err := persistence.OpenNDJSON(spec.Path)
 		if err != nil {
@@ -62,6 +62,19 @@ func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpe
 		return newLineOutput(lines), nil
 	}
 	return nil, fmt.Errorf("stream %s: unknown kind of output %q", stream, spec.Kind)
+}
+
+// publisher is an MQTT output that tells the runtime in its own words which rows
+// can never be sent.
+type publisher struct{ *mqtt.Publisher }
+
+// Send implements actors.Output.
+func (p publisher) Send(rows []edged.Row) error {
+	err := p.Publisher.Send(rows)
+	if errors.Is(err, mqtt.ErrUnsendable) {
+		return fmt.Errorf("%w: %w", actors.ErrUnsendable, err)
+	}
+	return err
 }
 
 // close closes the files.
