@@ -222,6 +222,32 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
+// TestOneFlipIsOneProblem: damage to one frame says nothing about the others,
+// wherever in its log and its segment the frame is.
+func TestOneFlipIsOneProblem(t *testing.T) {
+	dir, _ := filled(t)
+	f, err := os.OpenFile(filepath.Join(dir, databaseFile), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	frames := 0
+	for _, r := range regions(t, dir) {
+		if r.kind != journalName && r.kind != outboxPrefix+"m" && r.kind != deadLettersName {
+			continue
+		}
+		frames++
+		flip(t, f, r, r.len-frameTail-1, 1) // the last byte of the last item
+		if rep, err := Inspect(dir); err != nil || rep.ProblemCount != 1 {
+			t.Errorf("%s: %v: %d problems: %v", r.kind, err, rep.ProblemCount, rep.Problems)
+		}
+		flip(t, f, r, r.len-frameTail-1, 1)
+	}
+	if frames < 20 {
+		t.Errorf("only %d frames", frames)
+	}
+}
+
 func flip(t *testing.T, f *os.File, r region, at int64, bit byte) {
 	t.Helper()
 	var b [1]byte

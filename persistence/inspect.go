@@ -32,6 +32,7 @@ func Inspect(dir string) (*Report, error) {
 		return nil, fmt.Errorf("inspect store: %w", err)
 	}
 	r := &Report{Dir: dir, StoreID: id.ID, Format: id.Format, Created: id.Created, Streams: []StreamReport{}, Problems: []string{}}
+	r.DeadLetters.Last = []LetterReport{}
 	if info, err := os.Stat(path); err == nil {
 		r.FileBytes = info.Size()
 	}
@@ -87,28 +88,19 @@ func inspectLog(tx *bbolt.Tx, l *log, kind frameKind, r *Report, items func(fram
 	if top == nil || l.kept() == 0 {
 		return nil
 	}
-	seed, next, weight := checksum([]byte(l.name)), l.First, uint64(0)
-	for i, seg := range l.segments {
-		if seg.first != next || i > 0 && seg.base != weight && weight != 0 {
-			r.problem(fmt.Errorf("%s: %w: segment %d begins where item %d was due", l.name, ErrCorrupt, seg.first, next))
+	seed := checksum([]byte(l.name))
+	w := walk{kind: kind, seed: seed, next: l.First, items: items}
+	for _, seg := range l.segments {
+		if w.next != 0 && seg.first != w.next {
+			r.problem(fmt.Errorf("%s: %w: segment %d begins where item %d was due", l.name, ErrCorrupt, seg.first, w.next))
 		}
-		next = seg.first
+		w.next = seg.first
 		bucket := top.Bucket(seg.key(seed))
 		if bucket == nil {
 			return fmt.Errorf("%s: %w: segment %d is not a bucket", l.name, ErrCorrupt, seg.first)
 		}
 		err := bucket.ForEach(func(k, v []byte) error {
-			f, err := openFrame(v, kind, seed)
-			if err == nil && (len(k) != 8 || binary.BigEndian.Uint64(k) != f.first || f.first != next) {
-				err = fmt.Errorf("%w: frame of item %d where item %d was due", ErrCorrupt, f.first, next)
-			}
-			if err == nil {
-				next = f.last() + 1
-				err = items(f)
-			} else if len(k) == 8 {
-				next = binary.BigEndian.Uint64(k) // Its successor reports the gap.
-			}
-			if err != nil {
+			if err := w.frame(k, v); err != nil {
 				r.problem(fmt.Errorf("%s: segment %d, frame %x: %w", l.name, seg.first, k, err))
 			}
 			return nil
@@ -117,10 +109,39 @@ func inspectLog(tx *bbolt.Tx, l *log, kind frameKind, r *Report, items func(fram
 			return fmt.Errorf("%s: segment %d: %w", l.name, seg.first, err)
 		}
 	}
-	if next != l.Last+1 {
-		return fmt.Errorf("%s: %w: ends with item %d, want %d", l.name, ErrCorrupt, next-1, l.Last)
+	if w.next != 0 && w.next != l.Last+1 {
+		return fmt.Errorf("%s: %w: ends with item %d, want %d", l.name, ErrCorrupt, w.next-1, l.Last)
 	}
 	return nil
+}
+
+// walk goes through the frames of a log in their order.
+type walk struct {
+	kind  frameKind
+	seed  uint32
+	next  uint64 // number of the item that is due; 0: not known
+	items func(frame) error
+}
+
+// frame looks at one frame. A frame that cannot be opened is one problem: nobody
+// knows where it ends, so its successor may begin anywhere. One that can be
+// opened tells what is due next and has its items read, even in a wrong place.
+func (w *walk) frame(k, v []byte) error {
+	f, err := openFrame(v, w.kind, w.seed)
+	if err != nil {
+		w.next = 0
+		return err
+	}
+	due := w.next
+	w.next = f.last() + 1
+	err = w.items(f)
+	if len(k) != 8 || binary.BigEndian.Uint64(k) != f.first {
+		return errors.Join(fmt.Errorf("%w: holds the frame of item %d", ErrCorrupt, f.first), err)
+	}
+	if due != 0 && f.first != due {
+		return errors.Join(fmt.Errorf("%w: frame of item %d where item %d was due", ErrCorrupt, f.first, due), err)
+	}
+	return err
 }
 
 func inspectRecords(f frame) error {
@@ -145,7 +166,7 @@ func inspectLetters(f frame, r *Report) error {
 			copy(r.DeadLetters.Last, r.DeadLetters.Last[1:])
 			r.DeadLetters.Last = r.DeadLetters.Last[:lastLettersMax-1]
 		}
-		r.DeadLetters.Last = append(r.DeadLetters.Last, d)
+		r.DeadLetters.Last = append(r.DeadLetters.Last, reportLetter(d))
 		return nil
 	})
 }

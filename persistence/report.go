@@ -1,6 +1,10 @@
 package persistence
 
-import "edged"
+import (
+	"strconv"
+
+	"edged"
+)
 
 // Report is what [Inspect] finds in a store.
 type Report struct {
@@ -61,9 +65,34 @@ type GenerationReport struct {
 
 // DeadLetterReport counts the dead letters and shows the last ones.
 type DeadLetterReport struct {
-	Kept   LogStats           `json:"kept"`
-	Causes []CauseCount       `json:"causes"`
-	Last   []edged.DeadLetter `json:"last"` // newest last, at most ten
+	Kept   LogStats       `json:"kept"`
+	Causes []CauseCount   `json:"causes"`
+	Last   []LetterReport `json:"last"` // newest last, at most ten
+}
+
+// LetterReport is a dead letter as text.
+type LetterReport struct {
+	Seq      edged.Seq       `json:"seq"`
+	Time     edged.Timestamp `json:"time"`
+	Pipeline string          `json:"pipeline"` // "" when no pipeline was reached
+	Key      string          `json:"key"`      // "" when not known
+	Topic    string          `json:"topic"`
+	Cause    string          `json:"cause"`
+	Detail   string          `json:"detail"`
+
+	// Payload is the stored sample in double quotes, with the escapes of Go for
+	// everything that is not printable: a payload need not be text, and
+	// [strconv.Unquote] gives its bytes back.
+	Payload string `json:"payload"`
+	Size    int    `json:"size"` // of the whole payload, in bytes
+	Skip    bool   `json:"skip"` // replay passes over it: processing it panicked
+}
+
+func reportLetter(d edged.DeadLetter) LetterReport {
+	return LetterReport{
+		Seq: d.Seq, Time: d.Time, Pipeline: d.Pipeline, Key: d.Key, Topic: d.Topic, Cause: d.Cause, Detail: d.Detail,
+		Payload: strconv.Quote(string(d.Payload)), Size: d.Size, Skip: d.Skip,
+	}
 }
 
 // The limits of a report.

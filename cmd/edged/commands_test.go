@@ -68,7 +68,8 @@ func TestExitCodes(t *testing.T) {
 		{"replay --config " + good + " --input - --format xml", exitUsage, "xml"},
 		{"inspect", exitUsage, "one data directory"},
 		{"inspect /no/such/dir", exitUsage, "no such file"},
-		{"inspect " + t.TempDir(), exitStore, "store.json"},
+		{"inspect " + t.TempDir(), exitUsage, "is no data directory of edged (it has no store.json)"},
+		{"inspect " + file, exitUsage, file + " is no data directory of edged (it has no store.json)"},
 		{"demo --window 0s", exitUsage, "--window"},
 		{"demo --devices -1", exitUsage, "devices"},
 		{"demo --mqtt-url tcp://" + "127.0.0.1:1 --duration 1ms --window -1s", exitUsage, "--window"},
@@ -109,6 +110,16 @@ func TestVersion(t *testing.T) {
 	}
 	if _, out, _ = edgedCmd(t, "version"); !strings.Contains(out, "edged ") || !strings.Contains(out, b.Platform) {
 		t.Errorf("version prints %s", out)
+	}
+}
+
+// TestVersionWithoutRevision: a build outside of a checkout says that it knows none.
+func TestVersionWithoutRevision(t *testing.T) {
+	for revision, want := range map[string]string{"": "\nrevision unknown\n", "abc": "\nrevision abc (modified: false)\n"} {
+		var out strings.Builder
+		if err := (build{Revision: revision}).print(&out); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("revision %q: %v: %s", revision, err, out.String())
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -75,10 +76,14 @@ func exitCode(err error) int {
 	return exitUnexpected
 }
 
-// storeFailed gives an error of opening a store its code.
+// storeFailed gives an error of opening or reading a store its code, and says
+// what to do about damage.
 func storeFailed(err error) error {
 	if errors.Is(err, persistence.ErrInUse) {
 		return err // its text says what to do
+	}
+	if errors.Is(err, persistence.ErrCorrupt) {
+		err = fmt.Errorf("%w: run 'edged inspect DIR' to see what is damaged; restore a backup", err)
 	}
 	return failed(exitStore, err)
 }

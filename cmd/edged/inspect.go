@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -40,9 +43,18 @@ func newInspectCmd() *cobra.Command {
 		if _, err := os.Stat(args[0]); err != nil {
 			return failed(exitUsage, fmt.Errorf("inspect: %w; give the directory that data_dir names", err))
 		}
+		if !holdsStore(args[0]) {
+			return failed(exitUsage, fmt.Errorf("%s is no data directory of edged (it has no store.json)", args[0]))
+		}
 		report, err := persistence.Inspect(args[0])
+		if errors.Is(err, persistence.ErrInUse) {
+			return err // its text says what to do
+		}
+		if errors.Is(err, persistence.ErrCorrupt) {
+			err = fmt.Errorf("%w: too much is damaged to show the rest; restore a backup", err)
+		}
 		if err != nil {
-			return storeFailed(err)
+			return failed(exitStore, err)
 		}
 		if asJSON {
 			encoder := json.NewEncoder(cmd.OutOrStdout())
@@ -57,6 +69,18 @@ func newInspectCmd() *cobra.Command {
 		return err
 	}
 	return cmd
+}
+
+// holdsStore reports whether a path is a directory with a store. A database that
+// has lost its store.json is a store, and a damaged one.
+func holdsStore(dir string) bool {
+	for _, name := range []string{"store.json", "edged.db"} {
+		_, err := os.Stat(filepath.Join(dir, name))
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+			return true // it is there, or the store tells why it cannot be read
+		}
+	}
+	return false
 }
 
 // printReport prints a report for people.
@@ -83,7 +107,8 @@ func printReport(w io.Writer, r *persistence.Report) error {
 		row("  "+c.Cause, "%d", c.Count)
 	}
 	for _, d := range r.DeadLetters.Last {
-		row("  record "+fmt.Sprint(d.Seq), "%s %s %s: %s: %s", moment(d.Time), d.Pipeline, d.Topic, d.Cause, d.Detail)
+		row("  record "+fmt.Sprint(d.Seq), "%s %s, topic %q: %s: %q, %d bytes: %s",
+			moment(d.Time), d.Pipeline, d.Topic, d.Cause, d.Detail, d.Size, sample(d.Payload))
 	}
 	if r.ProblemCount == 0 {
 		row("integrity", "every checksum is right, every page accounted for")
@@ -101,6 +126,18 @@ func printStreams(row func(string, string, ...any), streams []persistence.Stream
 			row("  "+o.Output, "confirmed up to %d, %d wait", o.Confirmed, o.Pending)
 		}
 	}
+}
+
+// sampleBytesMax is how much of a payload the text form shows.
+const sampleBytesMax = 80
+
+// sample shortens a quoted payload to its first bytes, quoted again.
+func sample(quoted string) string {
+	payload, err := strconv.Unquote(quoted)
+	if err != nil || len(payload) <= sampleBytesMax {
+		return quoted
+	}
+	return strconv.Quote(payload[:sampleBytesMax]) + "..."
 }
 
 // size writes bytes for people.

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"edged"
 	"edged/actors"
+	"edged/mqtt/codec"
+	"edged/persistence"
+	"edged/query"
 )
 
 // metrics reads the counters of all parts when it is asked, and costs nothing in
@@ -131,11 +135,28 @@ func (s sink) store(d *daemon) {
 	s.gauge("edged_journal_bytes", "Bytes in the journal.", float64(st.Journal.Bytes))
 	s.gauge("edged_outbox_bytes", "Payload bytes that some output has not confirmed.", float64(d.store.OutboxBytes()))
 	s.gauge("edged_dead_letters", "Dead letters kept.", float64(st.DeadLetters.Items))
-	for _, c := range st.Causes {
+	for _, c := range withKnownCauses(st.Causes) {
 		s.counter("edged_dead_letters_total", "Dead letters since the store was made, dropped ones included.", int64(c.Count), "cause", c.Cause)
 	}
 	s.counter("edged_store_snapshot_repairs_total", "Snapshots read from the other generation because one was damaged.", int64(st.SnapshotRepairs))
 	s.counter("edged_store_snapshot_losses_total", "Snapshots that damage made unreadable.", int64(st.SnapshotLosses))
+}
+
+// withKnownCauses adds the causes that have not occurred, with 0: a counter that
+// appears with its first count has grown by nothing, and no alert sees it. The
+// store bounds what it counts, so labels stay few.
+func withKnownCauses(counts []persistence.CauseCount) []persistence.CauseCount {
+	known := []string{query.CauseExpression, "oversize", "no_pipeline", "panic", "quarantined"}
+	for _, c := range codec.Causes() {
+		known = append(known, c.Name)
+	}
+	all := slices.Clone(counts)
+	for _, name := range known {
+		if !slices.ContainsFunc(counts, func(c persistence.CauseCount) bool { return c.Cause == name }) {
+			all = append(all, persistence.CauseCount{Cause: name})
+		}
+	}
+	return all
 }
 
 func (s sink) link(l actors.LinkStatus) {

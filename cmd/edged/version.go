@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -66,13 +67,21 @@ func newVersionCmd() *cobra.Command {
 		if asJSON {
 			return json.NewEncoder(cmd.OutOrStdout()).Encode(b)
 		}
-		broker := "in"
-		if !b.Broker {
-			broker = "left out"
-		}
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "edged %s\nbuilt with %s for %s\nrevision %s (modified: %v)\nembedded broker: %s\n",
-			b.Version, b.Go, b.Platform, b.Revision, b.Modified, broker)
-		return err
+		return b.print(cmd.OutOrStdout())
 	}
 	return cmd
+}
+
+// print prints a build for people.
+func (b build) print(w io.Writer) error {
+	broker, revision := "in", "unknown" // a build outside of a checkout has no revision
+	if !b.Broker {
+		broker = "left out"
+	}
+	if b.Revision != "" {
+		revision = fmt.Sprintf("%s (modified: %v)", b.Revision, b.Modified)
+	}
+	_, err := fmt.Fprintf(w, "edged %s\nbuilt with %s for %s\nrevision %s\nembedded broker: %s\n",
+		b.Version, b.Go, b.Platform, revision, broker)
+	return err
 }

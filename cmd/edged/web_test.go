@@ -108,6 +108,11 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
+	for _, cause := range []string{"syntax", "too_deep", "expression", "oversize", "no_pipeline", "panic", "quarantined"} {
+		if !strings.Contains(text, `edged_dead_letters_total{cause="`+cause+`"} 0`) {
+			t.Errorf("there is no count of dead letters by %s: %s", cause, text)
+		}
+	}
 	if !strings.Contains(text, "go_goroutines") || !strings.Contains(text, "process_resident_memory_bytes") {
 		t.Error("the Go or the process collector is missing")
 	}
