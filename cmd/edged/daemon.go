@@ -153,6 +153,9 @@ func (d *daemon) run(ctx context.Context) error {
 	})
 	defer stop()
 	err := d.engine.Run(ctx)
+	if errors.Is(err, persistence.ErrCorrupt) && !d.ready() {
+		return storeFailed(err) // found by recovery
+	}
 	if err != nil && exitCode(err) == exitUnexpected {
 		// What else fails is a link's file or a commit.
 		err = failed(exitStore, fmt.Errorf("%w; edged recovers when it is started again", err))
