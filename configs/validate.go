@@ -116,7 +116,7 @@ func (b *Broker) checkURL() (secure bool, err error) {
 	secure = slices.Contains([]string{"ssl", "tls", "mqtts"}, u.Scheme)
 	switch {
 	case !secure && !slices.Contains([]string{"tcp", "mqtt"}, u.Scheme):
-		return false, fmt.Errorf("has the scheme %q; it must be tcp, or ssl for TLS", u.Scheme)
+		return false, fmt.Errorf("has the scheme %q; it must be tcp or mqtt, or ssl, tls or mqtts for TLS", u.Scheme)
 	case u.User != nil:
 		return secure, fmt.Errorf("must not hold a user or password; use username and password_file")
 	case u.Hostname() == "" || u.Port() == "":

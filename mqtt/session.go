@@ -43,7 +43,11 @@ func (s *session) run(ctx context.Context, serve func(context.Context, *link) er
 			ceiling = s.cfg.ReconnectMin
 		}
 		pause := rand.N(ceiling + 1)
-		s.cfg.Logger.Warn("broker connection lost", "url", s.cfg.URL, "client_id", s.cfg.ClientID, "err", err, "retry_in", pause)
+		event := "broker connection lost"
+		if lived == 0 {
+			event = "cannot connect to broker"
+		}
+		s.cfg.Logger.Warn(event, "url", s.cfg.URL, "client_id", s.cfg.ClientID, "err", err, "retry_in", pause)
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
