@@ -45,5 +45,5 @@
 // The file never shrinks; freed pages are used again.
 //
 // Truncation works in whole segments, so a log keeps up to one segment more than
-// it needs, and a commit drops at most four segments of each log.
+// it needs, and a commit drops at most one segment of each log: to drop it touches all its pages.
 package persistence

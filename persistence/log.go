@@ -42,7 +42,7 @@ const (
 	// segmentDropsMax limits how many segments of a log one commit drops. What
 	// is left waits for the next commit: a gateway that comes back after days
 	// must not stop for seconds.
-	segmentDropsMax = 4
+	segmentDropsMax = 1
 )
 
 // key returns the name of the segment's bucket, which carries its own checksum.

@@ -167,6 +167,9 @@ func orBuild(ctx context.Context, given, dir, pkg string) (string, error) {
 	if text, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w: %s", pkg, err, text)
 	}
+	// Pages of a program that are not yet on disk count as dirty memory of the
+	// process that runs it; an installed program has none.
+	syscall.Sync()
 	return program, nil
 }
 
