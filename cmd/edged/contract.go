@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -37,8 +38,9 @@ func newContract(s *setup) contract {
 
 func fingerprint(p *query.Plan) string { return strconv.FormatUint(p.ReplayFingerprint(), 16) }
 
-// settle compares the contract of a directory with that of the configuration,
-// and stores the new one. Pipelines that are not configured now stay in it.
+// settleContract compares the contract of a directory with that of the
+// configuration, stores the new one, and returns since when it holds for each
+// pipeline. Pipelines that are not configured now stay in it.
 func settleContract(dir string, s *setup, pos edged.Position, accept bool) (since map[string]edged.Seq, err error) {
 	now := newContract(s)
 	old, err := readContract(dir)
@@ -52,11 +54,9 @@ func settleContract(dir string, s *setup, pos edged.Position, accept bool) (sinc
 		return nil, failed(exitConfig, fmt.Errorf("data directory %s: %w", dir, err))
 	}
 	changed := false
+	maps.Copy(now.Since, old.Since)
 	for name, print := range now.Pipelines {
 		before, known := old.Pipelines[name]
-		if since := old.Since[name]; since > 0 {
-			now.Since[name] = since
-		}
 		if before == print {
 			continue
 		}
@@ -68,9 +68,6 @@ func settleContract(dir string, s *setup, pos edged.Position, accept bool) (sinc
 	for name, print := range old.Pipelines {
 		if _, here := now.Pipelines[name]; !here {
 			now.Pipelines[name] = print
-			if since := old.Since[name]; since > 0 {
-				now.Since[name] = since
-			}
 		}
 	}
 	if !changed {

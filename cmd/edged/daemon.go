@@ -12,6 +12,7 @@ import (
 	"edged"
 	"edged/actors"
 	"edged/configs"
+	"edged/mqtt"
 	"edged/persistence"
 )
 
@@ -20,7 +21,7 @@ type daemon struct {
 	setup    *setup
 	log      *slog.Logger
 	store    *persistence.Store
-	inlet    *inlet
+	inlet    *mqtt.Source
 	outputs  *outputs
 	engine   *actors.Engine
 	draining atomic.Bool

@@ -18,12 +18,9 @@ import (
 // taken. No JSON begins like this, so that it can never be an event.
 var oversizeMark = []byte("\x00oversize\x00")
 
-// inlet is the source of all pipelines.
-type inlet = mqtt.Source
-
-// newInlet makes the source. A message above the size limit becomes a dead letter:
+// newInlet makes the source of all pipelines. A message above the size limit becomes a dead letter:
 // it goes the way of every message, as a mark, its size and a sample.
-func newInlet(cfg *configs.MQTT, plans []query.PipelineSpec, log *slog.Logger) (*inlet, error) {
+func newInlet(cfg *configs.MQTT, plans []query.PipelineSpec, log *slog.Logger) (*mqtt.Source, error) {
 	broker, err := mqttConfig(&cfg.Broker, cfg.ClientID, log)
 	if err != nil {
 		return nil, err
