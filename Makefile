@@ -1,12 +1,13 @@
 # The rooms of this house and what one can do in them. Bare `make` lists the targets.
 #
-# Variables: FUZZTIME (10s), CYCLES (500), SEED (random), BENCHFLAGS (--quick for a smoke),
+# Variables: FUZZTIME (10s), CYCLES (500), CASES (100000), SEED (random), BENCHFLAGS (--quick for a smoke),
 # TESTFLAGS (more flags for go test), VERSION (what git says).
 
 export CGO_ENABLED := 0
 
 FUZZTIME   ?= 10s
 CYCLES     ?= 500
+CASES      ?= 100000
 SEED       ?= 0
 BENCHFLAGS ?=
 TESTFLAGS  ?=
@@ -16,7 +17,7 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 TARGETS := amd64 arm64 arm
 export GOARM := 7
 
-.PHONY: help demo test race check vet modernise cross fuzz crash broken bench docs build clean mosquitto
+.PHONY: help demo test race check vet modernise cross fuzz crash timecheck broken bench docs build clean mosquitto
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +53,9 @@ fuzz: ## every fuzz function for FUZZTIME
 
 crash: mosquitto ## kill -9 campaigns with CYCLES kills each and a printed SEED; hours
 	go test ./internal/campaign -run 'Crash|Links|Lives' -v -timeout 3h -args -cycles $(CYCLES) -seed $(SEED)
+
+timecheck: ## CASES random cases of windows and time against the oracle, from SEED on
+	go test ./internal/timecheck -v -timeout 5h -args -cases $(CASES) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
 broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them
 	go test ./internal/campaign -run TestBrokenDaemonsFail -v -timeout 1h -args -broken

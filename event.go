@@ -39,8 +39,29 @@ type Event struct {
 	Seq       Seq       // of the record it came from
 	Key       string    // what state is partitioned by
 	EventTime Timestamp // the device's clock
+	Arrival   Timestamp // our clock when it came in; 0: not known, or our clock is not trusted
 	Identity  uint64    // equal identities at an equal EventTime are one event; 0: not deduplicated
 	Values    []Value   // by the slots of the pipeline's schema; valid only during the turn
+
+	// Stream is the input of the pipeline that the event belongs to, from 0. Only
+	// joins have more than one.
+	Stream uint8
+
+	// From is what another pipeline has to say, if the event is its result, and
+	// nil for a reading.
+	From *Contribution
+}
+
+// Contribution is a result of one pipeline as the event of another: what one
+// member of a group has to say about one window. A later contribution of the same
+// member about the same window replaces the one before.
+type Contribution struct {
+	Member    string // the key in the pipeline that it came from
+	Start     Timestamp
+	End       Timestamp
+	Watermark Timestamp // of the member
+	Retract   bool      // the member takes back what it said about the window
+	Partial   []byte    // mergeable state of the aggregates, in the layout of the pipeline it came from
 }
 
 // PoisonError says why an input cannot be an event. It becomes a dead letter.

@@ -7,6 +7,7 @@ type RecordKind uint8
 const (
 	MessageRecord RecordKind = 1 // a message of a source
 	TickRecord    RecordKind = 2 // processing time moved on
+	TableRecord   RecordKind = 3 // a reference table was loaded: Topic is its name, Payload its content
 )
 
 // Record is one entry of the journal: everything that ever influences state,
@@ -15,9 +16,14 @@ type Record struct {
 	Seq      Seq
 	Kind     RecordKind
 	Time     Timestamp // processing time of the record; never decreases
+	Arrival  Timestamp // the gateway's wall clock; 0 when that cannot be trusted
 	Topic    string    // MessageRecord
 	Payload  []byte    // MessageRecord
 	PacketID uint16    // MessageRecord: see [Message]
+
+	// Derived is what pipelines made of this record that other pipelines take as
+	// their input, one after the other. See package actors.
+	Derived []byte
 }
 
 // Row is one result on its way out. Rows of a stream are numbered 1, 2, 3 ...

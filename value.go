@@ -14,6 +14,7 @@ const (
 	Number
 	Text
 	Bool
+	JSON // a list or an object, as JSON; only results have it
 )
 
 // String names the kind as pipeline documents do.
@@ -25,6 +26,8 @@ func (k Kind) String() string {
 		return "text"
 	case Bool:
 		return "bool"
+	case JSON:
+		return "json"
 	}
 	return "null"
 }
@@ -56,6 +59,9 @@ func BoolValue(b bool) Value {
 	return Value{Kind: Bool}
 }
 
+// JSONValue returns a value that is written as it stands. text must be valid JSON.
+func JSONValue(text string) Value { return Value{Kind: JSON, text: text} }
+
 // Float returns the number, and 0 for every other kind.
 func (v Value) Float() float64 {
 	if v.Kind == Number {
@@ -64,7 +70,7 @@ func (v Value) Float() float64 {
 	return 0
 }
 
-// Text returns the text, and "" for every other kind.
+// Text returns the text or the JSON, and "" for every other kind.
 func (v Value) Text() string { return v.text }
 
 // Bool returns the truth value, and false for every other kind.
@@ -80,6 +86,8 @@ func (v Value) AppendJSON(dst []byte) []byte {
 		return AppendJSONString(dst, v.text)
 	case Bool:
 		return strconv.AppendBool(dst, v.num != 0)
+	case JSON:
+		return append(dst, v.text...)
 	}
 	return append(dst, "null"...)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"edged"
@@ -90,13 +91,6 @@ func (e *Engine) firstSeq(ep *epoch) edged.Seq {
 	return ep.records[0].Seq
 }
 
-// caused is a result with the entry that caused it.
-type caused struct {
-	entry  int32
-	turn   *turn
-	result *edged.Result
-}
-
 // assemble builds the commit of an epoch.
 func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 	c.Generation, c.Time, c.Records = ep.generation, ep.time, ep.records
@@ -116,15 +110,11 @@ func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 			ep.swept += int64(len(t.snapshot) + len(t.ref.key) + 32)
 		}
 		if t.out != nil {
-			for j := range t.out.Results {
-				results = append(results, caused{entry: t.marks[j], turn: t, result: &t.out.Results[j]})
-			}
-			e.count(t.out)
+			results = t.appendCaused(results)
+			e.count(t.out, &e.stats.Pipelines[t.ref.router.index])
 		}
 	}
-	// The order of rows is that of the entries that caused them, so it does not
-	// depend on where epochs begin and end.
-	slices.SortStableFunc(results, func(a, b caused) int { return cmp.Compare(a.entry, b.entry) })
+	sortCaused(results)
 	e.rows(results, c)
 	clear(results)
 	e.results = results[:0]
@@ -161,13 +151,28 @@ func (e *Engine) rows(results []caused, c *edged.Commit) {
 }
 
 // count adds up what a turn reported.
-func (e *Engine) count(out *edged.Output) {
+func (e *Engine) count(out *edged.Output, p *PipelineStats) {
 	st := &e.stats
-	st.Late.Add(int64(out.Late))
-	st.Duplicates.Add(int64(out.Duplicates))
-	st.Overflow.Add(int64(out.Overflow))
+	add(&st.Late, out.Late)
+	add(&st.Duplicates, out.Duplicates)
+	add(&st.Overflow, out.Overflow)
+	limit := 0
+	for i := range out.Missed {
+		if out.Missed[i].Limit {
+			limit++
+		}
+	}
+	add(&p.MissedLimit, limit)
+	add(&p.MissedLate, len(out.Missed)-limit)
+	add(&p.Unassigned, out.Unassigned)
+	add(&p.Suppressed, out.Suppressed)
+	add(&p.Ahead, out.Ahead)
+	add(&p.Historical, out.Historical)
 	for i := range out.Results {
 		r := &out.Results[i]
+		if r.Kind == edged.RetractResult {
+			p.Retractions.Add(1)
+		}
 		if r.Kind != edged.PaneResult {
 			continue
 		}
@@ -175,6 +180,14 @@ func (e *Engine) count(out *edged.Output) {
 		if r.Timing == edged.Late {
 			st.Revisions.Add(1)
 		}
+	}
+}
+
+// add adds to a counter. Most of what turns report is 0, and an atomic addition of
+// it costs as much as one of something.
+func add(to *atomic.Int64, n int) {
+	if n != 0 {
+		to.Add(int64(n))
 	}
 }
 

@@ -54,6 +54,11 @@ type Config struct {
 	// engine stops. What is left stays in the store. Default 5 s.
 	DrainTimeout time.Duration
 
+	// Wall is the gateway's wall clock. Messages are stamped with it when they
+	// arrive, if it is plausible: see [ArrivalFloor]. It may step. Default: time.Now,
+	// and for a bounded input no clock at all, because its readings did not arrive now.
+	Wall func() time.Time
+
 	// Logger gets the state changes that an operator acts on. Default: nothing.
 	Logger *slog.Logger
 }

@@ -25,6 +25,10 @@ type Engine struct {
 	pipelines []Pipeline
 	links     []Link
 
+	stages []int // of the pipelines, see stagesOf
+	given  []Table
+	wall   func() time.Time // nil: nobody knows when messages arrive
+
 	system   *actor.ActorSystem
 	keyProps *actor.Props
 	keys     *keys
@@ -35,6 +39,7 @@ type Engine struct {
 
 	closed    chan *epoch // to the committer
 	committed chan *epoch // back to the sequencer
+	tables    chan Table  // to the sequencer
 	done      progress
 	failed    chan struct{} // closed by the first failure
 	stopped   chan struct{} // closed when the committer may go
@@ -72,6 +77,10 @@ type Ports struct {
 	// end of time for every key, and all windows close.
 	Bounded bool
 
+	// Tables are the reference tables as they are now. Those that differ from what
+	// was last journaled are journaled before any input. See also Engine.LoadTable.
+	Tables []Table
+
 	// Since names for a pipeline the last record that is not for it: it was added,
 	// or changed its meaning, after that record, and recovery must make nothing of
 	// what was journaled before.
@@ -83,12 +92,24 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	stages, err := stagesOf(ports.Pipelines)
+	if err != nil {
+		return nil, err
+	}
 	e := &Engine{
+		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table),
 		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: ports.Pipelines,
 		links: ports.Links, bounded: ports.Bounded, since: ports.Since,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),
 		failed: make(chan struct{}), stopped: make(chan struct{}), ready: make(chan struct{}),
 		streams: map[string]uint64{},
+	}
+	if e.wall == nil && !e.bounded {
+		e.wall = time.Now
+	}
+	e.stats.Pipelines = make([]PipelineStats, len(e.pipelines))
+	for i, p := range e.pipelines {
+		e.stats.Pipelines[i].Name = p.Name()
 	}
 	for i := range e.links {
 		defaulted(&e.links[i].Window, 1000)
@@ -333,16 +354,23 @@ func (e *Engine) movedCursors(persisted []uint64) []edged.Cursor {
 	return moved
 }
 
-// dispatchEpoch hands a closed epoch to its actors and to the committer.
-func (e *Engine) dispatchEpoch(ep *epoch, spawn func(*keyRef) *actor.PID) {
+// allStages makes dispatch send all turns.
+const allStages = -1
+
+// dispatch hands the turns of a stage to their actors. When they are done, the
+// epoch says so.
+func (e *Engine) dispatch(ep *epoch, stage int, spawn func(*keyRef) *actor.PID) {
 	ep.pending.Store(int32(len(ep.turns)) + 1)
 	for i := range ep.turns {
 		t := &ep.turns[i]
+		if stage != allStages && t.ref.router.stage != stage {
+			ep.pending.Add(-1) // ours is left, so this is not the end
+			continue
+		}
 		t.active = t.ref.active
 		e.system.Root.Send(spawn(t.ref), t)
 	}
 	ep.finish()
-	e.closed <- ep
 }
 
 // progress is the number of the last committed epoch.

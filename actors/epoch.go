@@ -10,7 +10,8 @@ import (
 type entryKind uint8
 
 const (
-	eventEntry entryKind = iota
+	eventEntry   entryKind = iota
+	derivedEntry           // an event made of another pipeline's result
 	tickEntry
 	endEntry
 )
@@ -53,10 +54,14 @@ type turn struct {
 	broken  string // why the key is quarantined, or ""
 }
 
-// poisoned returns the place of the entry among the poisonous ones, or none.
+// poisoned returns the place of the entry among the poisonous ones, or none. What
+// was derived from one record for one key is poisonous together: recovery can
+// name the record and the key, but not the entry.
 func (t *turn) poisoned(at int32) int {
+	en := &t.epoch.entries[at]
 	for i, p := range t.poison {
-		if p == at {
+		bad := &t.epoch.entries[p]
+		if p == at || en.kind == derivedEntry && bad.kind == derivedEntry && en.event.Seq == bad.event.Seq {
 			return i
 		}
 	}
@@ -75,6 +80,9 @@ type epoch struct {
 	records []edged.Record
 	acks    []uint64
 	bytes   int
+	derived int  // bytes of Derived in its records
+	ticks   bool // there is a TickRecord among them
+	ends    bool // the record is the end of a bounded input
 
 	entries []entry
 	turns   []turn
@@ -102,6 +110,7 @@ func (ep *epoch) reset(number uint64, replay bool) {
 	ep.records, ep.entries, ep.turns = ep.records[:0], ep.entries[:0], ep.turns[:0]
 	ep.values, ep.acks, ep.dead = ep.values[:0], ep.acks[:0], nil
 	ep.number, ep.replay, ep.bytes = number, replay, 0
+	ep.derived, ep.ticks, ep.ends = 0, false, false
 	ep.sweep, ep.cursors, ep.passivating, ep.swept = nil, nil, nil, 0
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -18,8 +19,12 @@ type keyActor struct {
 	keys    *keys
 	task    Task
 	applied edged.Seq // the state holds all records up to here
-	open    int       // as last reported
 	broken  string    // quarantined: why the state cannot be had
+
+	// As last reported.
+	stats *PipelineStats
+	open  int
+	bytes int
 }
 
 // keys is what all key actors share.
@@ -29,7 +34,8 @@ type keys struct {
 	dispatcher *dispatcher
 	skips      *skips
 	sampleMax  int
-	outputs    sync.Pool // of *edged.Output
+	tables     atomic.Bool // there are reference tables
+	outputs    sync.Pool   // of *edged.Output
 	await      func(epoch uint64) error
 }
 
@@ -39,9 +45,17 @@ func (k *keyActor) Receive(ctx actor.Context) {
 	case *turn:
 		k.take(m)
 	case *actor.Stopping, *actor.Restarting:
-		k.keys.stats.OpenWindows.Add(int64(-k.open))
-		k.open = 0
+		k.report(0, 0)
 	}
+}
+
+// report tells how large the state is now.
+func (k *keyActor) report(open, bytes int) {
+	if k.stats != nil {
+		add(&k.keys.stats.OpenWindows, open-k.open)
+		add(&k.stats.StateBytes, bytes-k.bytes)
+	}
+	k.open, k.bytes = open, bytes
 }
 
 // take does one turn. It may panic anywhere: the supervisor then marks the
@@ -65,6 +79,7 @@ func (k *keyActor) take(t *turn) {
 // from the journal since. It reports false when the engine ended meanwhile.
 func (k *keyActor) load(t *turn) bool {
 	p := t.ref.router.pipeline
+	k.stats = &k.keys.stats.Pipelines[t.ref.router.index]
 	k.task, k.applied = p.NewTask(t.ref.key), 0
 	var err error
 	if t.retries > 0 {
@@ -84,7 +99,7 @@ func (k *keyActor) load(t *turn) bool {
 		}
 	}
 	if err == nil && t.retries > 0 {
-		err = k.rebuild(t, snap.Active)
+		err = k.rebuild(t, &snap, found)
 	}
 	if errors.Is(err, errStopped) {
 		k.task = nil
@@ -95,47 +110,6 @@ func (k *keyActor) load(t *turn) bool {
 		k.keys.stats.Quarantined.Add(1)
 	}
 	return true
-}
-
-// rebuild replays the journal between the snapshot and the turn's epoch. A
-// snapshot older than the journal is of a key that had no event in between.
-//
-// A tick concerns the key only if the sequencer found it silent for long enough
-// then; active is what it went by.
-func (k *keyActor) rebuild(t *turn, active edged.Timestamp) error {
-	before := edged.Seq(0)
-	if t.first != none {
-		before = t.epoch.records[0].Seq
-	}
-	r := t.ref.router
-	p, name, idle := r.pipeline.Clone(), r.pipeline.Name(), r.idle
-	var out edged.Output
-	ev := edged.Event{Values: make([]edged.Value, 0, p.Slots())}
-	return k.keys.store.Replay(max(k.applied, k.keys.store.Position().Floor), func(rec *edged.Record) error {
-		if before != 0 && rec.Seq >= before || rec.Seq <= r.since {
-			return nil
-		}
-		out.Reset()
-		switch {
-		case rec.Kind == edged.TickRecord:
-			if idle > 0 && rec.Time.Sub(active) >= idle && !k.keys.skips.has(skip{name, t.ref.key, rec.Seq}) {
-				k.task.Tick(&out, rec.Seq, rec.Time)
-			}
-		case p.Accepts(rec.Topic):
-			ev = edged.Event{Values: ev.Values[:0]}
-			keep, poison := p.Decode(&ev, rec.Topic, rec.Payload)
-			if poison != nil || !keep || ev.Key != t.ref.key {
-				break
-			}
-			active = rec.Time
-			if !k.keys.skips.has(skip{name, "", rec.Seq}) {
-				ev.Seq = rec.Seq
-				k.task.Observe(&out, &ev, rec.Time)
-			}
-		}
-		k.applied = rec.Seq
-		return nil
-	})
 }
 
 // stateHint is room for the state of an ordinary key, so that it is not grown
@@ -157,7 +131,7 @@ func (k *keyActor) fold(t *turn) {
 		}
 		t.cursor = at
 		switch en.kind {
-		case eventEntry:
+		case eventEntry, derivedEntry:
 			k.task.Observe(out, &en.event, en.time)
 		case tickEntry:
 			k.task.Tick(out, en.event.Seq, en.time)
@@ -177,14 +151,19 @@ func (k *keyActor) fold(t *turn) {
 		}
 		t.snapshot = state
 	}
-	k.keys.stats.OpenWindows.Add(int64(t.open - k.open))
-	k.open = t.open
-	if len(out.Results) > 0 || out.Late > 0 || out.Duplicates > 0 || out.Overflow > 0 {
+	k.report(t.open, k.task.Bytes())
+	if says(out) {
 		t.out = out
 		return
 	}
 	out.Reset()
 	k.keys.outputs.Put(out)
+}
+
+// says reports whether there is anything in an output.
+func says(out *edged.Output) bool {
+	return len(out.Results)+len(out.Missed) > 0 ||
+		out.Late|out.Duplicates|out.Overflow|out.Unassigned|out.Suppressed|out.Ahead|out.Historical != 0
 }
 
 // quarantineMark begins the stored state of a quarantined key. No task restores
@@ -200,30 +179,26 @@ func (k *keyActor) refuse(t *turn) {
 		t.snapshot = append([]byte(quarantineMark), k.broken...)
 	}
 	for at := t.first; at != none; at = t.epoch.entries[at].next {
-		if en := &t.epoch.entries[at]; en.kind == eventEntry && !t.epoch.replay {
+		if en := &t.epoch.entries[at]; en.kind <= derivedEntry && !t.epoch.replay {
 			t.dead = append(t.dead, k.deadLetter(t, en, "quarantined", k.broken))
 		}
 	}
 }
 
 // deadLetter describes an entry that will not be in the state. Replay passes
-// over a message, or the state would differ after a restart. A tick is the
+// over an event, or the state would differ after a restart. A tick is the
 // affair of many keys; for this one it will panic again, and be passed over again.
 func (k *keyActor) deadLetter(t *turn, en *entry, cause, detail string) edged.DeadLetter {
 	d := edged.DeadLetter{
 		Seq: en.event.Seq, Time: en.time, Pipeline: t.ref.router.pipeline.Name(), Key: t.ref.key,
-		Cause: cause, Detail: detail, Skip: en.kind == eventEntry,
+		Cause: cause, Detail: detail, Skip: en.kind == eventEntry || en.kind == derivedEntry,
 	}
-	first := t.epoch.records[0].Seq
-	if rec := t.epoch.records[en.event.Seq-first]; rec.Kind == edged.MessageRecord {
+	if en.kind == eventEntry {
+		rec := t.epoch.records[en.event.Seq-t.epoch.records[0].Seq]
 		d.Topic, d.Size = rec.Topic, len(rec.Payload)
 		d.Payload = sample(rec.Payload, k.keys.sampleMax)
 	}
-	if d.Skip {
-		k.keys.skips.add(skip{d.Pipeline, "", d.Seq})
-	} else {
-		k.keys.skips.add(skip{d.Pipeline, d.Key, d.Seq})
-	}
+	k.keys.skips.add(skip{pipeline: d.Pipeline, key: d.Key, seq: d.Seq, tick: !d.Skip})
 	return d
 }
 
@@ -235,11 +210,12 @@ type skips struct {
 	set map[skip]struct{}
 }
 
-// skip is a message that a pipeline passes over, or with a key a tick that the
-// key does.
+// skip is what a record means for a key, or its tick, that is passed over. Without
+// a key it is for all of them.
 type skip struct {
 	pipeline, key string
 	seq           edged.Seq
+	tick          bool
 }
 
 func (s *skips) add(one skip) {
@@ -254,8 +230,15 @@ func (s *skips) add(one skip) {
 func (s *skips) has(one skip) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	if len(s.set) == 0 {
+		return false
+	}
+	if _, ok := s.set[one]; ok {
+		return true
+	}
+	one.key = ""
 	_, ok := s.set[one]
-	return ok
+	return ok && !one.tick
 }
 
 // prune forgets what the journal does not hold any more.

@@ -161,10 +161,10 @@ func (m *MemoryStore) Snapshots(fn func(edged.Snapshot) error) error {
 }
 
 // Skips calls fn for every record that replay must pass over.
-func (m *MemoryStore) Skips(fn func(string, edged.Seq) error) error {
+func (m *MemoryStore) Skips(fn func(pipeline, key string, seq edged.Seq) error) error {
 	for _, d := range m.DeadLetters() {
 		if d.Skip {
-			if err := fn(d.Pipeline, d.Seq); err != nil {
+			if err := fn(d.Pipeline, d.Key, d.Seq); err != nil {
 				return err
 			}
 		}

@@ -7,23 +7,49 @@ import (
 )
 
 // Pipeline is a compiled pipeline document, as far as the runtime cares.
-// Accepts and Decode are called by one goroutine; the other methods by many.
+// Accepts, Decode, Derive, AppendDerived and SetTable are called by one goroutine;
+// the other methods by many.
 type Pipeline interface {
 	Name() string
 
-	// Slots is the number of values that Decode fills at most.
+	// Upstream is "" when the pipeline takes messages. Otherwise it names the
+	// pipeline whose results it takes; then Accepts and Decode are not called.
+	Upstream() string
+
+	// Slots is the number of values that Decode or Derive fills at most.
 	Slots() int
 
 	// IdleTimeout is the processing time in ms after which a silent key gets a
 	// tick, 0 for never.
 	IdleTimeout() int64
 
+	// Pulse asks for ticks while a key is not silent, all in ms of processing time.
+	// Time is journaled about once per multiple of every, and a key gets all ticks up
+	// to the first that comes span+every or more after its last event. Ticks after that
+	// must change nothing, and Open must not be 0 while one can. 0, 0: none.
+	Pulse() (every, span int64)
+
 	// Accepts reports whether messages of the topic are for this pipeline.
 	Accepts(topic string) bool
 
 	// Decode turns a payload into an event. keep is false when the pipeline's
-	// filter wants the event left out. ev.Values comes in empty, with room for Slots.
+	// filter wants the event left out. ev comes in with its Arrival, and with
+	// Values empty and with room for Slots.
 	Decode(ev *edged.Event, topic string, payload []byte) (keep bool, poison *edged.PoisonError)
+
+	// AppendDerived appends a result in the form in which Derive of the pipelines
+	// behind this one takes it.
+	// Appending nothing says that the result is not for them.
+	AppendDerived(dst []byte, r *edged.Result) []byte
+
+	// Derive is Decode for a result of the upstream pipeline. derived is never
+	// changed, so the event may point into it.
+	Derive(ev *edged.Event, derived []byte) (keep bool, poison *edged.PoisonError)
+
+	// SetTable hands a reference table over, in the order of the journal. The
+	// content was checked by whoever loaded it, is never changed, and may be of a
+	// table that the pipeline does not use.
+	SetTable(name string, content []byte)
 
 	// NewTask returns the empty state of a key.
 	NewTask(key string) Task
@@ -35,7 +61,7 @@ type Pipeline interface {
 	// AppendRow appends the payload of the row.
 	AppendRow(dst []byte, r *edged.Result, seq uint64) []byte
 
-	// Clone returns an independent copy for another goroutine.
+	// Clone returns an independent copy for another goroutine, without tables.
 	Clone() Pipeline
 }
 
@@ -44,14 +70,16 @@ type Pipeline interface {
 type Task interface {
 	// Observe folds one event in. now is the processing time of its record.
 	Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp)
-	// Tick tells that processing time has come to now. It has an effect only when
-	// the key has been silent for its idle timeout.
+	// Tick tells that processing time has come to now. It comes when the key has
+	// been silent for its idle timeout, and as often as Pulse asks for; the same
+	// tick may concern both, or nothing that the key waits for.
 	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 	// End tells that no event will ever come.
 	End(out *edged.Output, seq edged.Seq)
 
 	Active() edged.Timestamp // processing time of the last event
 	Open() int               // windows that wait
+	Bytes() int              // about how much memory the state takes
 
 	AppendBinary(dst []byte) ([]byte, error)
 	Restore(state []byte) error
@@ -65,7 +93,7 @@ type Store interface {
 	Replay(after edged.Seq, fn func(*edged.Record) error) error
 	Snapshot(pipeline, key string) (snap edged.Snapshot, found bool, err error)
 	Snapshots(fn func(edged.Snapshot) error) error
-	Skips(fn func(pipeline string, seq edged.Seq) error) error
+	Skips(fn func(pipeline, key string, seq edged.Seq) error) error
 	Rows(stream string, after uint64, maxBytes int) ([]edged.Row, error)
 	OutboxBytes() int64
 }
@@ -94,4 +122,11 @@ type Link struct {
 	Name   string // unique within the stream
 	Output Output
 	Window int // rows that may be unconfirmed, default 1000
+}
+
+// Table is a reference table: something that pipelines look up. Its content is
+// kept, so nobody may change it afterwards.
+type Table struct {
+	Name    string
+	Content []byte
 }

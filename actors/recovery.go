@@ -33,16 +33,21 @@ func (e *Engine) recover(ctx context.Context) error {
 	for i, p := range e.pipelines {
 		s.routers = append(s.routers, newRouter(i, p, e.bounded, e.since[p.Name()]))
 	}
+	s.stage(e.stages)
 	for _, g := range e.gateways {
 		s.persisted = append(s.persisted, g.state.acked.Load())
 	}
-	if err := e.store.Skips(func(pipeline string, seq edged.Seq) error {
-		e.keys.skips.add(skip{pipeline, "", seq})
+	if err := e.store.Skips(func(pipeline, key string, seq edged.Seq) error {
+		e.keys.skips.add(skip{pipeline: pipeline, key: key, seq: seq})
 		return nil
 	}); err != nil {
 		return fmt.Errorf("recover: read skipped records: %w", err)
 	}
-	if err := s.knownKeys(); err != nil {
+	first, err := s.firstTime(pos)
+	if err != nil {
+		return err
+	}
+	if err := s.knownKeys(first); err != nil {
 		return err
 	}
 	clean := pos.Sweep.Start == pos.Seq
@@ -56,6 +61,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	s.clock = newClock(pos.Time, time.Now())
 	s.open.replay = false
+	s.startTables(e.given, pos.Sweep.Start)
 	e.recovery = RecoveryStats{Clean: clean, Duration: time.Since(start)}
 	if !clean {
 		e.recovery.Records = int(pos.Seq - pos.Floor)
@@ -66,16 +72,44 @@ func (e *Engine) recover(ctx context.Context) error {
 	return nil
 }
 
+// stage sorts the routers by the stages of their pipelines.
+func (s *sequencer) stage(stages []int) {
+	s.stages = make([][]*router, 1)
+	for i, r := range s.routers {
+		r.stage = stages[i]
+		for len(s.stages) <= r.stage {
+			s.stages = append(s.stages, nil)
+		}
+		s.stages[r.stage] = append(s.stages[r.stage], r)
+		for _, other := range s.routers {
+			r.flows = r.flows || other.upstream == r.pipeline.Name()
+		}
+	}
+}
+
+// firstTime returns the processing time at which replay begins.
+func (s *sequencer) firstTime(pos edged.Position) (edged.Timestamp, error) {
+	first, enough := pos.Time, errors.New("enough")
+	err := s.e.store.Replay(pos.Floor, func(rec *edged.Record) error {
+		first = rec.Time
+		return enough
+	})
+	if err != nil && !errors.Is(err, enough) {
+		return 0, fmt.Errorf("recover: %w", err)
+	}
+	return first, nil
+}
+
 // knownKeys makes the keys known that time or a sweep must reach although they
 // may never get another event. It refuses a store whose state another version
-// of a pipeline wrote.
-func (s *sequencer) knownKeys() error {
+// of a pipeline wrote. first is the time at which replay begins.
+func (s *sequencer) knownKeys(first edged.Timestamp) error {
 	byName := map[string]*router{}
 	for _, r := range s.routers {
 		byName[r.pipeline.Name()] = r
 	}
 	checked := map[*router]bool{}
-	var waiting []*keyRef
+	var waiting, beating []*keyRef
 	err := s.e.store.Snapshots(func(snap edged.Snapshot) error {
 		r := byName[snap.Pipeline]
 		if r == nil {
@@ -88,7 +122,10 @@ func (s *sequencer) knownKeys() error {
 			}
 			checked[r] = known
 		}
-		if snap.Open == 0 && snap.Twin {
+		// Which ticks came between the event and the snapshot is not known. One too
+		// many changes nothing.
+		beats := r.every > 0 && (snap.Open > 0 || r.beats(snap.Active, first))
+		if snap.Open == 0 && snap.Twin && !beats {
 			return nil
 		}
 		ref := r.lookup(snap.Key)
@@ -99,14 +136,22 @@ func (s *sequencer) knownKeys() error {
 		if snap.Open > 0 {
 			waiting = append(waiting, ref)
 		}
+		if beats {
+			beating = append(beating, ref)
+		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("recover: read snapshots: %w", err)
 	}
-	slices.SortStableFunc(waiting, func(a, b *keyRef) int { return cmp.Compare(a.active, b.active) })
+	byActivity := func(a, b *keyRef) int { return cmp.Compare(a.active, b.active) }
+	slices.SortStableFunc(waiting, byActivity)
 	for _, ref := range waiting {
 		ref.router.stored.push(ref)
+	}
+	slices.SortStableFunc(beating, byActivity)
+	for _, ref := range beating {
+		ref.router.storedBeat.push(ref)
 	}
 	return nil
 }
@@ -139,12 +184,18 @@ func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) 
 			// However short its lives are, an engine sweeps in the end.
 			s.sweep.journal += recordCost(rec)
 		}
+		if err := checkDerived(rec); err != nil {
+			return err
+		}
 		if clean {
+			if rec.Kind == edged.TableRecord {
+				s.setTable(rec)
+			}
 			s.next = rec.Seq + 1
 			return nil
 		}
 		s.clock.now = rec.Time
-		s.route(*rec)
+		s.route(rec)
 		if s.hasRoom() {
 			return nil
 		}

@@ -27,6 +27,7 @@ type keyRef struct {
 	gone        bool // no longer in the router
 
 	timed refLinks // in the router's timed or stored list
+	beat  refLinks // in the router's beating or storedBeat list
 	live  refLinks // in the router's live list: the key has an actor
 }
 
@@ -44,6 +45,7 @@ type refList struct {
 }
 
 func timedLinks(ref *keyRef) *refLinks { return &ref.timed }
+func beatLinks(ref *keyRef) *refLinks  { return &ref.beat }
 func liveLinks(ref *keyRef) *refLinks  { return &ref.live }
 
 // push puts the key last, wherever it was before.
@@ -82,13 +84,19 @@ func (l *refList) remove(ref *keyRef) {
 // router knows the keys of one pipeline that matter now: those with an actor,
 // those that wait for time, and those that the next sweep must visit.
 //
-// Invariant: timed and stored are each ordered by active, so that looking at
-// their fronts finds every key that is due. Recovery depends on it: a tick must
-// reach the same keys when it is replayed.
+// Invariant: timed and stored are each ordered by active, so that looking at their
+// fronts finds every key that is due.
+// Invariant: a tick reaches, when it is replayed, every key that it reached before.
+// Those that it reaches besides had nothing to wait for any more.
 type router struct {
 	index    int
 	pipeline Pipeline
-	idle     int64 // ms, 0: never
+	upstream string // the pipeline whose results it takes, "" for messages
+	stage    int    // see stagesOf
+	flows    bool   // other pipelines take its results
+	idle     int64  // ms, 0: never
+	every    int64  // ms: how often keys that are not silent want a tick, 0: never
+	pulse    int64  // ms after its last event in which a key gets every tick, and then one more
 	bounded  bool
 	since    edged.Seq // records up to here are not for this pipeline
 	refs     map[string]*keyRef
@@ -96,13 +104,21 @@ type router struct {
 	timed  refList // had an event and no tick since
 	stored refList // known from snapshots to have open windows; no event or tick since the start
 	live   refList // has an actor
+
+	beating    refList // had an event, and no tick since that came later than pulse
+	storedBeat refList // the same, perhaps: known from snapshots, no event since the start
 }
 
 func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
-	return &router{
-		index: index, pipeline: p, idle: p.IdleTimeout(), bounded: bounded, since: since, refs: map[string]*keyRef{},
+	r := &router{
+		index: index, pipeline: p, upstream: p.Upstream(), idle: p.IdleTimeout(), bounded: bounded, since: since, refs: map[string]*keyRef{},
 		timed: refList{links: timedLinks}, stored: refList{links: timedLinks}, live: refList{links: liveLinks},
+		beating: refList{links: beatLinks}, storedBeat: refList{links: beatLinks},
 	}
+	if every, span := p.Pulse(); every > 0 {
+		r.every, r.pulse = every, int64(edged.Timestamp(max(span, 0)).Add(every))
+	}
+	return r
 }
 
 // lookup returns the ref of a key, making one if needed.
@@ -120,6 +136,9 @@ func (r *router) touch(ref *keyRef, now edged.Timestamp) {
 	ref.active, ref.changed = now, 2
 	if r.idle > 0 || r.bounded {
 		r.timed.push(ref)
+	}
+	if r.every > 0 {
+		r.beating.push(ref)
 	}
 	if ref.pid != nil {
 		r.live.push(ref)
@@ -142,9 +161,53 @@ func (r *router) due(now edged.Timestamp) *keyRef {
 	return ref
 }
 
+// beats reports whether a key that was active then gets the ticks after now, too.
+func (r *router) beats(active, now edged.Timestamp) bool {
+	return r.every > 0 && now.Sub(active) < r.pulse
+}
+
+// pulses reports whether processing time, coming from before to now, has passed a
+// multiple of every that some key may wait for.
+func (r *router) pulses(before, now edged.Timestamp) bool {
+	if r.every == 0 || before.FloorTo(r.every, 0) == now.FloorTo(r.every, 0) {
+		return false
+	}
+	for _, l := range []*refList{&r.beating, &r.storedBeat} {
+		if l.front != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// wake appends the keys that a tick at now is for: those that have been silent
+// for long enough, once, and those that want every tick. They come in the order
+// of their names, which is the same in a run that was interrupted.
+func (r *router) wake(now edged.Timestamp, refs []*keyRef) []*keyRef {
+	from := len(refs)
+	for ref := r.due(now); ref != nil; ref = r.due(now) {
+		r.timed.remove(ref)
+		ref.changed = 2
+		refs = append(refs, ref)
+	}
+	for _, l := range []*refList{&r.beating, &r.storedBeat} {
+		for ref := l.front; ref != nil; {
+			next := ref.beat.next
+			ref.changed = 2
+			refs = append(refs, ref)
+			if !r.beats(ref.active, now) {
+				l.remove(ref) // whatever it waited for is due by this tick
+			}
+			ref = next
+		}
+	}
+	slices.SortFunc(refs[from:], func(a, b *keyRef) int { return cmp.Compare(a.key, b.key) })
+	return refs[:from+len(slices.Compact(refs[from:]))]
+}
+
 // rest forgets a key that has no actor, unless time or a sweep must reach it.
 func (r *router) rest(ref *keyRef) {
-	if ref.pid == nil && ref.timed.list == nil && ref.changed == 0 {
+	if ref.pid == nil && ref.timed.list == nil && ref.beat.list == nil && ref.changed == 0 {
 		ref.gone = true
 		delete(r.refs, ref.key)
 	}

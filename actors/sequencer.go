@@ -1,7 +1,10 @@
 package actors
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,6 +28,7 @@ type sequencer struct {
 	cfg Config
 
 	routers    []*router
+	stages     [][]*router // by stage; the first takes messages
 	redelivery redelivery
 	clock      clock
 	next       edged.Seq
@@ -33,6 +37,15 @@ type sequencer struct {
 	events     int             // routed and not yet counted
 	newest     edged.Timestamp // event time of the last of them
 	window     flowWindow
+	woken      []*keyRef // by the tick being routed
+
+	waving  *epoch   // between its waves
+	wave    int      // the stage whose turns are being processed
+	flowing []caused // kept memory of gather
+
+	tables  map[string][]byte // the content of each, as journaled last
+	waits   *Table            // for an epoch of its own to begin with
+	retable bool              // they must be journaled again before any other record
 
 	open     *epoch
 	free     []*epoch
@@ -64,6 +77,7 @@ func (s *sequencer) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
+		s.begin()
 		done := s.fill()
 		wait := s.untilClose(done)
 		if wait <= 0 {
@@ -81,8 +95,12 @@ func (s *sequencer) run(ctx context.Context) error {
 		case <-s.e.intake.ready:
 		case ep := <-s.e.committed:
 			s.finished(ep)
+		case <-s.waveDone():
+			s.nextWave()
 		case t := <-ticker.C:
 			s.tick(t)
+		case t := <-s.tableInput():
+			s.waits = &t
 		case <-timer.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -107,13 +125,13 @@ func (s *sequencer) fill() (done bool) {
 }
 
 func (s *sequencer) hasRoom() bool {
-	return !s.blocked && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
+	return !s.blocked && s.waits == nil && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
 }
 
 // untilClose returns how long the open epoch may still wait; 0 means close now.
 func (s *sequencer) untilClose(done bool) time.Duration {
 	const long = time.Hour
-	if s.inFlight >= epochsInFlight || s.open.idle() {
+	if s.inFlight >= epochsInFlight || s.waving != nil || s.open.idle() {
 		return long
 	}
 	if done || !s.hasRoom() || s.inFlight == 0 && s.window.full(s.unacked) {
@@ -132,6 +150,10 @@ func (s *sequencer) batch(b *edged.Batch) {
 		s.opened = time.Now()
 	}
 	st := &s.e.stats
+	stamp := arrival(s.e.wall)
+	if stamp == 0 {
+		st.Undated.Add(int64(len(b.Messages)))
+	}
 	for i := range b.Messages {
 		m := &b.Messages[i]
 		if m.Ack != 0 {
@@ -144,118 +166,180 @@ func (s *sequencer) batch(b *edged.Batch) {
 			st.Redelivered.Add(1)
 			continue
 		}
-		s.record(edged.Record{Kind: edged.MessageRecord, Time: s.clock.now, Topic: m.Topic, Payload: m.Payload, PacketID: m.PacketID})
+		s.record(&edged.Record{Kind: edged.MessageRecord, Time: s.clock.now, Arrival: stamp, Topic: m.Topic, Payload: m.Payload, PacketID: m.PacketID})
 	}
 	st.Received.Add(int64(len(b.Messages)))
 	if s.events > 0 {
-		st.Events.Add(int64(s.events))
 		st.LastEventTime.Store(int64(s.newest))
+	}
+	s.count()
+}
+
+// count makes the events public that were routed since.
+func (s *sequencer) count() {
+	if s.events > 0 {
+		s.e.stats.Events.Add(int64(s.events))
 		s.events = 0
 	}
 }
 
-// record gives a new record its number and routes it.
-func (s *sequencer) record(rec edged.Record) {
+// record journals and routes a new record. The journal will be cut where the
+// newest sweep started, so what comes first there is what messages refer to.
+func (s *sequencer) record(rec *edged.Record) {
+	if s.retable {
+		s.retable = false
+		for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+			if rec.Kind != edged.TableRecord || rec.Topic != name {
+				s.enter(&edged.Record{Kind: edged.TableRecord, Time: rec.Time, Topic: name, Payload: s.tables[name]})
+			}
+		}
+	}
+	s.enter(rec)
+}
+
+// enter gives a record its number and routes it.
+func (s *sequencer) enter(rec *edged.Record) {
 	rec.Seq = s.next
 	s.route(rec)
-	s.sweep.journal += recordCost(&rec)
+	s.sweep.journal += recordCost(rec)
 }
 
 // recordCost is about what a record takes in the journal.
-func recordCost(rec *edged.Record) int64 { return int64(len(rec.Payload) + len(rec.Topic) + 16) }
+func recordCost(rec *edged.Record) int64 {
+	return int64(len(rec.Payload) + len(rec.Topic) + len(rec.Derived) + 16)
+}
 
 // route puts a record and what it means for the keys into the open epoch. It is
-// the one way into the state, for live input and for recovery.
-func (s *sequencer) route(rec edged.Record) {
+// the one way into the state, for live input and for recovery. Live, it stops at
+// the first stage: the others follow in waves. In recovery what they are to have
+// is in the record already.
+func (s *sequencer) route(rec *edged.Record) {
 	ep := s.open
-	ep.records = append(ep.records, rec)
+	ep.records = append(ep.records, *rec)
 	ep.bytes += len(rec.Payload) + len(rec.Topic)
 	s.next = rec.Seq + 1
-	if rec.Kind == edged.TickRecord {
-		s.wake(&rec)
+	switch rec.Kind {
+	case edged.TickRecord:
+		ep.ticks = true
+		if !ep.ends {
+			s.wake(ep, rec, 0)
+		}
+	case edged.TableRecord:
+		s.setTable(rec)
+	default:
+		s.message(ep, rec)
+	}
+	if !ep.replay {
 		return
 	}
+	for stage := 1; stage < len(s.stages); stage++ {
+		s.offerDerived(ep, rec, stage)
+		if rec.Kind == edged.TickRecord {
+			s.wake(ep, rec, stage)
+		}
+	}
+}
+
+// message offers a message to the pipelines that take it.
+func (s *sequencer) message(ep *epoch, rec *edged.Record) {
 	taken := false
-	for _, r := range s.routers {
+	for _, r := range s.stages[0] {
 		if r.pipeline.Accepts(rec.Topic) {
 			taken = true
-			s.offer(r, &rec)
+			s.offer(ep, r, rec)
 		}
 	}
 	if !taken {
-		s.reject(&rec, "", "no_pipeline", "no pipeline subscribes to this topic")
+		s.reject(ep, rec, "", "no_pipeline", "no pipeline subscribes to this topic")
 	}
 }
 
 // offer decodes a record for one pipeline and adds the event to its key's turn.
-func (s *sequencer) offer(r *router, rec *edged.Record) {
+func (s *sequencer) offer(ep *epoch, r *router, rec *edged.Record) {
 	if rec.Seq <= r.since {
 		return
 	}
 	ev := &s.event
-	*ev = edged.Event{Values: s.open.room(r.pipeline.Slots())}
+	*ev = edged.Event{Arrival: rec.Arrival, Values: ep.room(r.pipeline.Slots())}
 	keep, poison := r.pipeline.Decode(ev, rec.Topic, rec.Payload)
+	if s.admit(ep, r, rec, keep, poison, eventEntry) {
+		s.newest = ev.EventTime
+	}
+}
+
+// offerResult does the same with a result of the upstream pipeline.
+func (s *sequencer) offerResult(ep *epoch, r *router, rec *edged.Record, body []byte) {
+	if rec.Seq <= r.since {
+		return
+	}
+	ev := &s.event
+	*ev = edged.Event{Arrival: rec.Arrival, Values: ep.room(r.pipeline.Slots())}
+	keep, poison := r.pipeline.Derive(ev, body)
+	s.admit(ep, r, rec, keep, poison, derivedEntry)
+}
+
+// admit adds the decoded event to its key's turn, and reports whether it did so
+// for the first time.
+func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, poison *edged.PoisonError, kind entryKind) bool {
+	ev := &s.event
 	switch {
 	case poison != nil:
-		s.reject(rec, r.pipeline.Name(), poison.Cause, poison.Detail)
-		return
+		s.reject(ep, rec, r.pipeline.Name(), poison.Cause, poison.Detail)
+		return false
 	case !keep:
-		if !s.open.replay {
+		if !ep.replay {
 			s.e.stats.Filtered.Add(1)
 		}
-		return
+		return false
 	}
 	ev.Seq = rec.Seq
 	ref := r.lookup(ev.Key)
 	r.touch(ref, rec.Time)
-	if s.open.replay {
-		// What is passed over was a sign of life all the same: ticks must find
-		// the key where they found it then.
-		if s.e.keys.skips.has(skip{r.pipeline.Name(), "", rec.Seq}) {
-			return
-		}
-	} else {
-		s.events, s.newest = s.events+1, ev.EventTime
+	// What is passed over was a sign of life all the same: ticks must find the key
+	// where they found it then.
+	if ep.replay && s.e.keys.skips.has(skip{pipeline: r.pipeline.Name(), key: ev.Key, seq: rec.Seq}) {
+		return false
 	}
-	s.open.add(ref, entry{event: *ev, time: rec.Time, kind: eventEntry})
+	ep.add(ref, entry{event: *ev, time: rec.Time, kind: kind})
+	if ep.replay {
+		return false
+	}
+	s.events++
+	return true
 }
 
 // reject makes a dead letter of a record. It stays in the journal, and replay
 // rejects it again in the same way.
-func (s *sequencer) reject(rec *edged.Record, pipeline, cause, detail string) {
-	if s.open.replay {
+func (s *sequencer) reject(ep *epoch, rec *edged.Record, pipeline, cause, detail string) {
+	if ep.replay {
 		return
 	}
-	s.open.dead = append(s.open.dead, edged.DeadLetter{
+	ep.dead = append(ep.dead, edged.DeadLetter{
 		Seq: rec.Seq, Time: rec.Time, Pipeline: pipeline, Topic: rec.Topic, Cause: cause, Detail: detail,
 		Payload: sample(rec.Payload, s.cfg.SampleBytesMax), Size: len(rec.Payload),
 	})
 }
 
-// wake gives the keys that have been silent long enough their tick.
-func (s *sequencer) wake(rec *edged.Record) {
-	for _, r := range s.routers {
-		for ref := r.due(rec.Time); ref != nil; ref = r.due(rec.Time) {
-			r.timed.remove(ref)
-			ref.changed = 2
-			s.open.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
+// wake gives the keys of a stage that a tick is for their entries.
+func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
+	for _, r := range s.stages[stage] {
+		s.woken = r.wake(rec.Time, s.woken[:0])
+		for _, ref := range s.woken {
+			ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
 		}
 	}
+	clear(s.woken)
 }
 
 // tick moves processing time, and journals that it did when a key waits for it.
 func (s *sequencer) tick(t time.Time) {
 	e := s.e
 	behind := s.more || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
+	before := s.clock.now
 	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
 	s.checkOutbox()
-	if !e.bounded && !s.over {
-		for _, r := range s.routers {
-			if r.due(s.clock.now) != nil {
-				s.record(edged.Record{Kind: edged.TickRecord, Time: s.clock.now})
-				break
-			}
-		}
+	if !e.bounded && !s.over && s.awaited(before) {
+		s.record(&edged.Record{Kind: edged.TickRecord, Time: s.clock.now})
 	}
 	if t.Sub(s.lastWrite) >= cursorInterval {
 		s.open.cursors = append(s.open.cursors, e.movedCursors(s.persisted)...)
@@ -265,6 +349,19 @@ func (s *sequencer) tick(t time.Time) {
 		s.passivateIdle()
 	}
 	e.stats.Keys.Store(int64(s.live))
+}
+
+// awaited reports whether a key waits for processing time to be where it is now.
+// Keys of later stages get their ticks in waves: until then they look as if they
+// still waited.
+func (s *sequencer) awaited(before edged.Timestamp) bool {
+	under := s.open.ticks || s.waving != nil && s.waving.ticks
+	for _, r := range s.routers {
+		if r.pulses(before, s.clock.now) || r.due(s.clock.now) != nil && (r.stage == 0 || !under) {
+			return true
+		}
+	}
+	return false
 }
 
 // last adds what remains to be done when the input is over, one epoch at a time,
@@ -304,22 +401,34 @@ func (s *sequencer) checkpoint() (more bool) {
 		s.resting++
 	}
 	s.settled = true
-	s.sweep.running, s.sweep.left, s.sweep.sorting = false, nil, nil
+	s.sweep.cancel()
 	s.sweep.generation++
 	s.open.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.next - 1}
 	return true
 }
 
-// end closes all windows of a bounded input, in the order of the keys' last events.
+// end closes all windows of a bounded input.
 func (s *sequencer) end() {
-	seq := s.next
-	s.route(edged.Record{Seq: seq, Kind: edged.TickRecord, Time: s.clock.now})
-	for _, r := range s.routers {
+	s.open.ends = true
+	s.route(&edged.Record{Seq: s.next, Kind: edged.TickRecord, Time: s.clock.now})
+	s.endStage(s.open, 0)
+}
+
+// endStage closes the windows of one stage, in the order of the keys' names.
+func (s *sequencer) endStage(ep *epoch, stage int) {
+	rec := &ep.records[len(ep.records)-1]
+	for _, r := range s.stages[stage] {
+		refs := s.woken[:0]
 		for _, l := range []*refList{&r.stored, &r.timed} {
 			for ref := l.front; ref != nil; ref = ref.timed.next {
-				s.open.add(ref, entry{event: edged.Event{Seq: seq}, time: s.clock.now, kind: endEntry})
+				refs = append(refs, ref)
 			}
 		}
+		slices.SortFunc(refs, func(a, b *keyRef) int { return cmp.Compare(a.key, b.key) })
+		for _, ref := range refs {
+			ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: endEntry})
+		}
+		s.woken = refs
 	}
 }
 
@@ -334,7 +443,17 @@ func (s *sequencer) close() {
 	s.inFlight++
 	s.number++
 	s.open = s.take()
-	s.e.dispatchEpoch(ep, s.spawn)
+	if s.flows(ep) {
+		s.startWaves(ep)
+		return
+	}
+	s.e.dispatch(ep, allStages, s.spawn)
+	s.e.closed <- ep
+}
+
+// flows reports whether the epoch is processed in waves.
+func (s *sequencer) flows(ep *epoch) bool {
+	return len(s.stages) > 1 && !ep.replay && len(ep.records) > 0
 }
 
 // plan adds to an epoch what it can carry along: snapshots and cursors.
@@ -343,7 +462,11 @@ func (s *sequencer) plan(ep *epoch) {
 		s.passivateIdle()
 	}
 	if s.sweep.due(s.cfg.SweepBytes) && !s.settled {
-		s.sweep.begin(s.next-1, s.routers)
+		s.sweep.begin(s.next - 1)
+		s.retable = len(s.tables) > 0
+		if !s.flows(ep) {
+			s.sweep.collect(s.routers)
+		}
 	}
 	ep.generation = s.sweep.generation
 	if s.sweep.step(ep) {
@@ -389,6 +512,7 @@ func (s *sequencer) finished(ep *epoch) {
 	}
 	s.unacked -= len(ep.acks)
 	s.sweep.written += ep.swept
+	s.sweep.journal += int64(ep.derived)
 	if ep.sweep != nil {
 		s.sweep.cost, s.marked = s.sweep.written, ep.sweep.Start
 		s.e.keys.skips.prune(s.e.store.Position().Floor)
@@ -404,6 +528,9 @@ func (s *sequencer) passivateIdle() {
 	old := s.clock.now.Add(-s.cfg.PassivateAfter.Milliseconds())
 	picked := 0
 	for _, r := range s.routers {
+		if r.stage > 0 && s.waving != nil {
+			continue // its keys have their turns in that epoch first
+		}
 		for ref := r.live.front; ref != nil && picked < passivateMax; ref = ref.live.next {
 			if s.live-s.leaving <= s.cfg.ActiveKeysMax && ref.active > old {
 				break

@@ -9,9 +9,11 @@ import (
 // any time.
 type Stats struct {
 	Received    atomic.Int64 // messages taken from the source
+	Undated     atomic.Int64 // of these with an arrival time of 0: our clock was not trusted
 	Redelivered atomic.Int64 // of these recognised as redelivered by the transport
 	Filtered    atomic.Int64 // left out by a pipeline's filter
 	Events      atomic.Int64 // offered to a key, per pipeline
+	Derived     atomic.Int64 // results of one pipeline that others took as their input
 	Duplicates  atomic.Int64 // dropped by a task because they repeat an event
 	Late        atomic.Int64 // too late for all their windows
 	Overflow    atomic.Int64 // refused because a limit of a key was reached
@@ -20,7 +22,7 @@ type Stats struct {
 	Quarantined atomic.Int64 // keys whose state cannot be had
 	Passivated  atomic.Int64
 
-	Panes       [3]atomic.Int64 // results by edged.Cause
+	Panes       [4]atomic.Int64 // results by edged.Cause
 	Revisions   atomic.Int64    // of these late panes
 	Rows        atomic.Int64
 	Keys        atomic.Int64 // keys with an actor
@@ -33,6 +35,22 @@ type Stats struct {
 
 	LastEventTime atomic.Int64 // event time of the newest event, ms
 	Commit        Histogram
+
+	Pipelines []PipelineStats // in the order of the pipelines
+}
+
+// PipelineStats counts what one pipeline did.
+type PipelineStats struct {
+	Name       string
+	StateBytes atomic.Int64 // about, of keys with an actor
+
+	MissedLate  atomic.Int64 // windows that did not take an event because it was late for them
+	MissedLimit atomic.Int64 // windows refused because of a limit
+	Unassigned  atomic.Int64 // events in no window
+	Suppressed  atomic.Int64 // events that a change detector kept back
+	Ahead       atomic.Int64 // events ahead of our clock that did not move time
+	Historical  atomic.Int64 // events taken by the backlog's windows
+	Retractions atomic.Int64 // panes taken back
 }
 
 // CommitBounds are the upper bounds of the buckets of Stats.Commit.

@@ -18,6 +18,7 @@ type sweep struct {
 	generation uint64
 	start      edged.Seq
 	running    bool
+	waiting    bool // for the waves of the epoch that it began with
 	sorting    chan []*keyRef
 	left       []*keyRef
 
@@ -32,15 +33,21 @@ func (s *sweep) due(bytes int64) bool {
 	return !s.running && s.journal >= max(bytes, 4*s.cost)
 }
 
-// begin starts a sweep over all keys that changed up to start. Sorting a
-// hundred thousand keys takes longer than an epoch should, so it is done aside.
-func (s *sweep) begin(start edged.Seq, routers []*router) {
+// begin starts a sweep over all keys that changed up to start. They can be
+// collected when all that the records up to start mean for keys is known.
+func (s *sweep) begin(start edged.Seq) {
+	s.running, s.waiting, s.start, s.journal, s.written = true, true, start, 0, 0
+	s.generation++
+}
+
+// collect gathers the keys of the sweep. Sorting a hundred thousand keys takes
+// longer than an epoch should, so it is done aside.
+func (s *sweep) collect(routers []*router) {
 	var refs []*keyRef
 	for _, r := range routers {
 		refs = r.appendChanged(refs)
 	}
-	s.running, s.start, s.journal, s.written = true, start, 0, 0
-	s.generation++
+	s.waiting = false
 	s.sorting = make(chan []*keyRef, 1)
 	go func(result chan<- []*keyRef) {
 		slices.SortFunc(refs, func(a, b *keyRef) int {
@@ -50,10 +57,13 @@ func (s *sweep) begin(start edged.Seq, routers []*router) {
 	}(s.sorting)
 }
 
+// cancel forgets a sweep that is running.
+func (s *sweep) cancel() { s.running, s.waiting, s.left, s.sorting = false, false, nil, nil }
+
 // step adds snapshots to the epoch and reports whether the sweep is complete
 // with it.
 func (s *sweep) step(ep *epoch) (complete bool) {
-	if !s.running {
+	if !s.running || s.waiting {
 		return false
 	}
 	if s.sorting != nil {

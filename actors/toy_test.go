@@ -3,7 +3,9 @@ package actors
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +38,14 @@ func (toyPipeline) Decode(ev *edged.Event, _ string, payload []byte) (bool, *edg
 	ev.Values = append(ev.Values, edged.NumberValue(float64(n)))
 	return n != 1000, nil
 }
+
+func (toyPipeline) Upstream() string           { return "" }
+func (toyPipeline) Pulse() (every, span int64) { return 0, 0 }
+func (toyPipeline) SetTable(string, []byte)    {}
+
+func (toyPipeline) AppendDerived(dst []byte, _ *edged.Result) []byte { return dst }
+
+func (toyPipeline) Derive(*edged.Event, []byte) (bool, *edged.PoisonError) { return false, nil }
 
 func (p toyPipeline) NewTask(key string) Task { return &toyTask{key: key, idle: p.idle} }
 
@@ -92,6 +102,7 @@ func (t *toyTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 func (t *toyTask) End(out *edged.Output, seq edged.Seq) { t.fire(out, seq, edged.ByEnd) }
 func (t *toyTask) Active() edged.Timestamp              { return t.active }
 func (t *toyTask) Open() int                            { return min(t.n, 1) }
+func (t *toyTask) Bytes() int                           { return 32 }
 
 func (t *toyTask) AppendBinary(dst []byte) ([]byte, error) {
 	return fmt.Appendf(dst, "%d %d %d %d", t.n, t.sum, t.firing, t.active), nil
@@ -201,7 +212,6 @@ func (o *toyOutput) got() []string {
 // toyExpected recomputes the rows of a bounded run.
 func toyExpected(messages []edged.Message) []string {
 	tasks := map[string]*toyTask{}
-	var order []string // by last activity
 	var out edged.Output
 	for i := range messages {
 		var ev edged.Event
@@ -214,18 +224,11 @@ func toyExpected(messages []edged.Message) []string {
 			t = &toyTask{key: ev.Key}
 			tasks[ev.Key] = t
 		}
-		for j, k := range order {
-			if k == ev.Key {
-				order = append(order[:j:j], order[j+1:]...)
-				break
-			}
-		}
-		order = append(order, ev.Key)
 		if ev.Values[0].Float() != toyPanic {
 			t.Observe(&out, &ev, 0)
 		}
 	}
-	for _, k := range order {
+	for _, k := range slices.Sorted(maps.Keys(tasks)) {
 		tasks[k].End(&out, 0)
 	}
 	var rows []string

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"edged/configs"
-	"edged/query"
 )
 
 func load(t *testing.T, text string, env []string, args ...string) *configs.Settings {
@@ -188,11 +187,11 @@ func TestExamplesLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range doc.Pipelines {
-			plan, err := query.Compile(&doc.Pipelines[i])
-			if err != nil {
-				t.Fatal(err)
-			}
+		plans, err := doc.Compile(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plan := range plans {
 			if plan.Name() == "device-windows" && (plan.Window.Size != 1000 || plan.Watermark.OutOfOrderness != 0 || plan.Watermark.IdleTimeout != 30000) {
 				t.Errorf("got %+v %+v", plan.Window, plan.Watermark)
 			}

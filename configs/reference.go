@@ -46,6 +46,8 @@ func Reference() string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", c.Name, c.Meaning)
 	}
 	fmt.Fprintf(&b, "| `%s` | The filter or a computed field fails, or its result is not finite. |\n", query.CauseExpression)
+	fmt.Fprintf(&b, "| `%s` | Its time is further ahead of the gateway's clock than `event_time.ahead_max`, and `ahead` is dead_letter. |\n", query.CauseFuture)
+	fmt.Fprintf(&b, "| `%s` | A reference table has no such row, and `missing` is dead_letter. |\n", query.CauseLookup)
 	return b.String()
 }
 

@@ -34,6 +34,13 @@ func FuzzRecordFrame(f *testing.F) {
 		p.record(&edged.Record{Kind: edged.MessageRecord, Time: 6, Topic: "t", Payload: []byte("x")})
 		p.record(&edged.Record{Kind: edged.TickRecord, Time: 1 << 62})
 	}))
+	f.Add(packed3(recordFrame, func(p *packer) {
+		p.record(&edged.Record{Kind: edged.MessageRecord, Time: 5, Arrival: 9, Topic: "a/1/x", PacketID: 0xffff, Payload: []byte("{}"), Derived: []byte("d")})
+		p.record(&edged.Record{Kind: edged.TickRecord, Time: 6, Derived: []byte("e")})
+		p.record(&edged.Record{Kind: edged.MessageRecord, Time: 6, Arrival: 9, Topic: "a/2/x", Payload: []byte("x")})
+		p.record(&edged.Record{Kind: edged.TableRecord, Time: 6, Topic: "sites", Payload: []byte("a,b")})
+	}))
+	f.Add([]byte(oldFrame[:len(oldFrame)-frameTail]))
 	f.Add(make([]byte, frameHead))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		seed := checksum([]byte(journalName))
@@ -74,7 +81,8 @@ func FuzzRecordFrame(f *testing.F) {
 				if w.Kind == edged.TickRecord {
 					w.Topic, r.Topic = "", ""
 				}
-				if r.Seq != w.Seq || r.Time != w.Time || r.Topic != w.Topic || r.PacketID != w.PacketID || !bytes.Equal(r.Payload, w.Payload) {
+				if r.Seq != w.Seq || r.Time != w.Time || r.Topic != w.Topic || r.PacketID != w.PacketID || r.Kind != w.Kind ||
+					r.Arrival != w.Arrival || !bytes.Equal(r.Payload, w.Payload) || !bytes.Equal(r.Derived, w.Derived) {
 					t.Fatalf("%+v became %+v", w, r)
 				}
 			}

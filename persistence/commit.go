@@ -44,7 +44,7 @@ func (s *Store) check(c *edged.Commit) {
 
 // appendJournal appends the records, and drops what a finished sweep released.
 func (s *Store) appendJournal(tx *bbolt.Tx, next *state, c *edged.Commit) error {
-	j := &next.Journal
+	j, floor := &next.Journal, next.floor()
 	s.packer.begin(recordFrame, j)
 	for i := range c.Records {
 		s.packer.record(&c.Records[i])
@@ -58,11 +58,10 @@ func (s *Store) appendJournal(tx *bbolt.Tx, next *state, c *edged.Commit) error 
 		next.Release = max(next.Release, next.Sweep.Start)
 		next.Sweep = sweep{Generation: c.Sweep.Generation, Start: c.Sweep.Start}
 	}
-	before := j.First
-	if err := j.drop(tx, uint64(next.Release)); err != nil || j.First == before {
+	if err := j.drop(tx, uint64(next.Release)); err != nil || next.floor() == floor {
 		return err
 	}
-	return dropSkips(tx, j.First)
+	return dropSkips(tx, uint64(next.floor())+1)
 }
 
 // appendOutbox appends the rows, stream by stream, moves the cursors and drops
@@ -109,7 +108,7 @@ func (s *Store) appendDeadLetters(tx *bbolt.Tx, next *state, c *edged.Commit) er
 		s.packer.blob(blob)
 		next.count(letter.Cause)
 		if letter.Skip {
-			if err := putSkip(tx, letter.Pipeline, letter.Seq); err != nil {
+			if err := putSkip(tx, letter); err != nil {
 				return err
 			}
 		}

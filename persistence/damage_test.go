@@ -69,14 +69,17 @@ type contents struct {
 func read(s *Store) contents {
 	c := contents{states: map[string]string{}}
 	note := func(err error) { c.err = errors.Join(c.err, err) }
-	note(s.Replay(s.Position().Floor, func(r *edged.Record) error { c.records = append(c.records, fmt.Sprint(*r)); return nil }))
+	note(s.Replay(edged.Seq(s.state.Journal.floor()), func(r *edged.Record) error { c.records = append(c.records, fmt.Sprint(*r)); return nil }))
 	rows, err := s.Rows("m", 195, 1<<20)
 	note(err)
 	for _, r := range rows {
 		c.rows = append(c.rows, fmt.Sprint(r))
 	}
 	note(s.DeadLetters(func(d edged.DeadLetter) error { c.letters = append(c.letters, fmt.Sprint(d)); return nil }))
-	note(s.Skips(func(p string, seq edged.Seq) error { c.skips = append(c.skips, fmt.Sprint(p, seq)); return nil }))
+	note(s.Skips(func(p, key string, seq edged.Seq) error {
+		c.skips = append(c.skips, fmt.Sprint(p, key, seq))
+		return nil
+	}))
 	note(s.Snapshots(func(edged.Snapshot) error { return nil }))
 	for i := range 50 {
 		key := fmt.Sprint("key", i)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 
 	"go.etcd.io/bbolt"
 
@@ -51,25 +52,28 @@ func eachDeadLetter(f frame, fn func(edged.DeadLetter) error) error {
 	return u.done()
 }
 
-// A skip is kept under the record's number and the pipeline, so that the journal
-// can take a range of them along. Its value is the checksum of that.
+// A skip is kept under the record's number, the pipeline and, behind a zero byte,
+// the key, so that the journal can take a range of them along. Its value is the
+// checksum of that. Older ones have no key.
 
-func putSkip(tx *bbolt.Tx, pipeline string, seq edged.Seq) error {
-	key := append(binary.BigEndian.AppendUint64(nil, uint64(seq)), pipeline...)
-	if err := tx.Bucket(skipsBucket).Put(key, binary.BigEndian.AppendUint32(nil, checksum(key))); err != nil {
-		return fmt.Errorf("skip record %d in %q: %w", seq, pipeline, err)
+func putSkip(tx *bbolt.Tx, d *edged.DeadLetter) error {
+	name := append(binary.BigEndian.AppendUint64(nil, uint64(d.Seq)), d.Pipeline...)
+	name = append(append(name, 0), d.Key...)
+	if err := tx.Bucket(skipsBucket).Put(name, binary.BigEndian.AppendUint32(nil, checksum(name))); err != nil {
+		return fmt.Errorf("skip record %d in %q: %w", d.Seq, d.Pipeline, err)
 	}
 	return nil
 }
 
-// Skips calls fn with every pipeline and record that a dead letter told to skip,
-// for all records that the journal still holds, in the order of the records.
+// Skips calls fn with every pipeline, key and record that a dead letter told to
+// skip, for all records that the journal still holds, in the order of the
+// records. The key is "" when the record is to be skipped whatever its key is.
 // Skips live as long as their records, whatever becomes of the dead letters. A
 // damaged skip does not hide the others: the error comes after them.
-func (s *Store) Skips(fn func(pipeline string, seq edged.Seq) error) error {
+func (s *Store) Skips(fn func(pipeline, key string, seq edged.Seq) error) error {
 	type skip struct {
-		pipeline string
-		seq      edged.Seq
+		pipeline, key string
+		seq           edged.Seq
 	}
 	var skips []skip
 	var damage error
@@ -79,7 +83,8 @@ func (s *Store) Skips(fn func(pipeline string, seq edged.Seq) error) error {
 				damage = errors.Join(damage, fmt.Errorf("skips: %w", err))
 				return nil
 			}
-			skips = append(skips, skip{pipeline: string(k[8:]), seq: edged.Seq(binary.BigEndian.Uint64(k))})
+			pipeline, key, _ := strings.Cut(string(k[8:]), "\x00")
+			skips = append(skips, skip{pipeline: pipeline, key: key, seq: edged.Seq(binary.BigEndian.Uint64(k))})
 			return nil
 		})
 	})
@@ -87,7 +92,7 @@ func (s *Store) Skips(fn func(pipeline string, seq edged.Seq) error) error {
 		return fmt.Errorf("skips: %w", err)
 	}
 	for _, sk := range skips {
-		if err := fn(sk.pipeline, sk.seq); err != nil {
+		if err := fn(sk.pipeline, sk.key, sk.seq); err != nil {
 			return err
 		}
 	}

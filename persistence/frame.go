@@ -10,10 +10,15 @@ import (
 // and a checksum over all of it.
 //
 //	version u8 · kind u8 · count u16 · first u64 · base u64 · items · crc32c u32
+//
+// Frames of version 1 are still read. Their items have no more than a kind and a
+// repeated topic in their tags.
 const (
-	frameVersion = 1
-	frameHead    = 1 + 1 + 2 + 8 + 8
-	frameTail    = 4
+	frameVersion    = 2
+	frameVersionMin = 1
+
+	frameHead = 1 + 1 + 2 + 8 + 8
+	frameTail = 4
 
 	// frameMax is the size up to which a frame takes another item. bbolt puts
 	// two values on a leaf when they are large; two of these, with their keys
@@ -39,10 +44,11 @@ func checksum(name []byte) uint32 { return crc32.Checksum(name, castagnoli) }
 
 // frame is an intact frame whose items are not decoded yet.
 type frame struct {
-	first uint64 // number of the first item
-	base  uint64 // weight of all items of the log before this frame
-	count int
-	items []byte
+	version byte
+	first   uint64 // number of the first item
+	base    uint64 // weight of all items of the log before this frame
+	count   int
+	items   []byte
 }
 
 // last returns the number of the last item.
@@ -69,14 +75,18 @@ func openFrame(b []byte, kind frameKind, seed uint32) (frame, error) {
 	if sum := binary.BigEndian.Uint32(b[len(body):]); sum != crc32.Update(seed, castagnoli, body) {
 		return frame{}, fmt.Errorf("%w: checksum of frame does not match", ErrCorrupt)
 	}
-	if body[0] != frameVersion || body[1] != byte(kind) {
-		return frame{}, fmt.Errorf("%w: frame has version %d and kind %d, want %d and %d", ErrCorrupt, body[0], body[1], frameVersion, kind)
+	if body[0] < frameVersionMin || body[0] > frameVersion {
+		return frame{}, fmt.Errorf("%w: frame has version %d, this program reads %d to %d: use a program that fits", ErrCorrupt, body[0], frameVersionMin, frameVersion)
+	}
+	if body[1] != byte(kind) {
+		return frame{}, fmt.Errorf("%w: frame has kind %d, want %d", ErrCorrupt, body[1], kind)
 	}
 	f := frame{
-		count: int(binary.BigEndian.Uint16(body[2:])),
-		first: binary.BigEndian.Uint64(body[4:]),
-		base:  binary.BigEndian.Uint64(body[12:]),
-		items: body[frameHead:],
+		version: body[0],
+		count:   int(binary.BigEndian.Uint16(body[2:])),
+		first:   binary.BigEndian.Uint64(body[4:]),
+		base:    binary.BigEndian.Uint64(body[12:]),
+		items:   body[frameHead:],
 	}
 	if f.count == 0 || f.first == 0 || f.last() < f.first {
 		return frame{}, fmt.Errorf("%w: frame holds %d items from %d", ErrCorrupt, f.count, f.first)

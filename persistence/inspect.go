@@ -72,7 +72,7 @@ func inspect(tx *bbolt.Tx, id identity, r *Report) {
 		part(rows.name, func() error { return inspectLog(tx, rows, rowFrame, r, inspectRows) })
 	}
 	part("skips", func() error { return inspectSkips(tx, r) })
-	part("snapshots", func() error { return inspectSnapshots(tx, edged.Seq(st.Journal.floor()), r) })
+	part("snapshots", func() error { return inspectSnapshots(tx, st.floor(), r) })
 	if !readable {
 		r.problem(fmt.Errorf("%w: pages cannot be read, so their bookkeeping was not checked", ErrCorrupt))
 		return

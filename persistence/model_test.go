@@ -21,6 +21,7 @@ type model struct {
 	max int // dead letters
 
 	time    edged.Timestamp
+	arrival edged.Timestamp
 	records []edged.Record
 	rows    map[string][]edged.Row
 	cursors map[string]map[string]uint64
@@ -46,10 +47,19 @@ func (m *model) next() *edged.Commit {
 	c := &edged.Commit{Generation: m.gen, Time: m.time}
 	for range m.rnd.IntN(40) {
 		r := edged.Record{Seq: edged.Seq(len(m.records) + 1), Kind: edged.MessageRecord, Time: m.time}
-		if m.time += edged.Timestamp(m.rnd.IntN(50)); m.rnd.IntN(8) == 0 {
+		if m.time += edged.Timestamp(m.rnd.IntN(50)); m.rnd.IntN(3) == 0 {
+			m.arrival = edged.Timestamp(m.rnd.IntN(2)) * edged.Timestamp(m.rnd.Int64()-m.rnd.Int64())
+		}
+		switch m.rnd.IntN(8) {
+		case 0:
 			r.Kind = edged.TickRecord
-		} else {
-			r.Topic, r.PacketID, r.Payload = fmt.Sprint("t", m.rnd.IntN(3)), uint16(m.rnd.Uint32()), m.bytes(300)
+		case 1:
+			r.Kind, r.Topic, r.Payload = edged.TableRecord, fmt.Sprint("table", m.rnd.IntN(2)), m.bytes(300)
+		default:
+			r.Arrival, r.Topic, r.PacketID, r.Payload = m.arrival, m.topic(), uint16(m.rnd.Uint32()), m.bytes(300)
+		}
+		if m.rnd.IntN(4) == 0 {
+			r.Derived = m.bytes(200)
 		}
 		m.records = append(m.records, r)
 		c.Records = append(c.Records, r)
@@ -59,13 +69,18 @@ func (m *model) next() *edged.Commit {
 	m.addSnapshots(c)
 	for range m.rnd.IntN(3) {
 		d := edged.DeadLetter{
-			Seq: m.seq(), Time: m.time, Pipeline: "p", Key: "k", Topic: "t", Cause: fmt.Sprint("cause", m.rnd.IntN(3)),
+			Seq: m.seq(), Time: m.time, Pipeline: "p", Key: fmt.Sprint("k\x00", m.rnd.IntN(3)), Topic: "t", Cause: fmt.Sprint("cause", m.rnd.IntN(3)),
 			Detail: "d", Payload: m.bytes(50), Size: 1000, Skip: m.rnd.IntN(4) == 0 && len(m.records) > 0,
 		}
 		m.letters = append(m.letters, d)
 		c.DeadLetters = append(c.DeadLetters, d)
 	}
 	return c
+}
+
+// topic makes topics that share some of their ends, or nothing.
+func (m *model) topic() string {
+	return []string{"", "t/", "site/line-"}[m.rnd.IntN(3)] + fmt.Sprint(m.rnd.IntN(30)) + []string{"", "0", "/data"}[m.rnd.IntN(3)]
 }
 
 func (m *model) seq() edged.Seq { return edged.Seq(len(m.records)) }
@@ -84,7 +99,7 @@ func (m *model) bytes(n int) []byte {
 func (m *model) addRows(c *edged.Commit) {
 	for range m.rnd.IntN(20) {
 		name := []string{"a", "b"}[m.rnd.IntN(2)]
-		r := edged.Row{Stream: name, Seq: uint64(len(m.rows[name]) + 1), Topic: fmt.Sprint("up", m.rnd.IntN(2)), Payload: m.bytes(200)}
+		r := edged.Row{Stream: name, Seq: uint64(len(m.rows[name]) + 1), Topic: m.topic(), Payload: m.bytes(200)}
 		m.rows[name] = append(m.rows[name], r)
 		c.Rows = append(c.Rows, r)
 	}
@@ -134,8 +149,8 @@ func (m *model) addSnapshots(c *edged.Commit) {
 func (m *model) check(t *testing.T, s *persistence.Store) {
 	t.Helper()
 	p := s.Position()
-	if p.Seq != m.seq() || p.Sweep != m.sweep || p.Floor > m.release {
-		t.Fatalf("position is %+v, want seq %d, sweep %v, floor at most %d", p, m.seq(), m.sweep, m.release)
+	if p.Seq != m.seq() || p.Sweep != m.sweep || p.Floor != m.release {
+		t.Fatalf("position is %+v, want seq %d, sweep %v, floor %d", p, m.seq(), m.sweep, m.release)
 	}
 	if got := replay(t, s, p.Floor); !slices.EqualFunc(got, m.records[p.Floor:], sameRecord) {
 		t.Fatalf("replay after %d gives %d records, want %d", p.Floor, len(got), len(m.records[p.Floor:]))
@@ -220,16 +235,16 @@ func (m *model) checkLetters(t *testing.T, s *persistence.Store, floor edged.Seq
 	if counted != uint64(len(m.letters)) {
 		t.Fatalf("counted %d dead letters, want %d", counted, len(m.letters))
 	}
-	skips := map[edged.Seq]bool{}
+	skips := map[string]bool{}
 	for _, d := range m.letters {
 		if d.Skip && d.Seq > floor {
-			skips[d.Seq] = true
+			skips[fmt.Sprint(d.Pipeline, d.Key, d.Seq)] = true
 		}
 	}
 	n := 0
-	err := s.Skips(func(pipeline string, seq edged.Seq) error {
-		if n++; pipeline != "p" || !skips[seq] {
-			t.Fatalf("unexpected skip of %d in %s", seq, pipeline)
+	err := s.Skips(func(pipeline, key string, seq edged.Seq) error {
+		if n++; !skips[fmt.Sprint(pipeline, key, seq)] {
+			t.Fatalf("unexpected skip of %d in %s for %s", seq, pipeline, key)
 		}
 		return nil
 	})

@@ -93,7 +93,9 @@ func openDatabase(path string, o *bbolt.Options) (*bbolt.DB, error) {
 		return db, nil
 	}
 	if file != nil {
-		// An error here only says that bbolt has closed the file already.
+		// When bbolt has panicked, its mapping of the file stays, and the lock with it.
+		// Errors here only say that bbolt has closed the file already.
+		unlock(file)
 		_ = file.Close()
 	}
 	if errors.Is(err, berrors.ErrTimeout) {

@@ -6,9 +6,15 @@ import (
 	"edged"
 )
 
-// sameTopic is set in an item's tag when its topic is the one of the item
-// before it in the frame and is not repeated.
-const sameTopic = 0x80
+// The tag of an item holds its kind, and says what is the same as in the item
+// before it in the frame, and so is not repeated.
+const (
+	sameTopic   = 0x80
+	sameTime    = 0x40
+	sameArrival = 0x20
+	hasDerived  = 0x10
+	kindMask    = 0x0f
+)
 
 // packer packs items into frames, log by log. The frames of all logs stay valid
 // until reset, because bbolt keeps references to values until it has committed.
@@ -25,8 +31,16 @@ type packer struct {
 	// the frame that is being filled
 	start int // its offset in buf
 	open  frame
-	topic string
-	time  int64
+	lastItem
+}
+
+// lastItem is what an item may refer to of those before it in the frame. It
+// starts empty.
+type lastItem struct {
+	topic   string
+	time    int64
+	arrival int64
+	id      uint16
 }
 
 // packed is a finished frame.
@@ -45,7 +59,7 @@ func (p *packer) reset() {
 		p.buf = nil
 	}
 	clear(p.frames)
-	p.buf, p.frames, p.topic = p.buf[:0], p.frames[:0], ""
+	p.buf, p.frames, p.lastItem = p.buf[:0], p.frames[:0], lastItem{}
 }
 
 // begin starts the frames of a log behind what the log already holds.
@@ -62,7 +76,7 @@ func (p *packer) room(n int) {
 		p.seal()
 	}
 	if p.open.count == 0 {
-		p.start, p.topic, p.time = len(p.buf), "", 0
+		p.start, p.lastItem = len(p.buf), lastItem{}
 		p.open = frame{first: p.next, base: p.base}
 		p.buf = append(p.buf, make([]byte, frameHead)...)
 	}
@@ -88,14 +102,41 @@ func (p *packer) seal() {
 
 // record appends a record. It weighs what it takes on disk.
 func (p *packer) record(r *edged.Record) {
-	p.room(1 + binary.MaxVarintLen64 + 3 + p.topicRoom(r.Topic) + binary.MaxVarintLen32 + len(r.Payload))
+	p.room(p.recordRoom(r))
 	before := len(p.buf)
-	p.appendTag(byte(r.Kind), r.Topic)
-	p.buf = binary.AppendVarint(p.buf, int64(r.Time)-p.time)
-	p.time = int64(r.Time)
-	if r.Kind == edged.MessageRecord {
-		p.buf = binary.AppendUvarint(p.buf, uint64(r.PacketID))
+	tag := byte(r.Kind)
+	if int64(r.Time) == p.time {
+		tag |= sameTime
+	}
+	message := r.Kind == edged.MessageRecord
+	if message && int64(r.Arrival) == p.arrival {
+		tag |= sameArrival
+	}
+	if len(r.Derived) > 0 {
+		tag |= hasDerived
+	}
+	if r.Kind == edged.TickRecord {
+		p.buf = append(p.buf, tag)
+	} else {
+		p.appendTag(tag, r.Topic)
+	}
+	if tag&sameTime == 0 {
+		p.buf = binary.AppendVarint(p.buf, int64(r.Time)-p.time)
+		p.time = int64(r.Time)
+	}
+	if message {
+		if tag&sameArrival == 0 {
+			p.buf = binary.AppendVarint(p.buf, int64(r.Arrival)-p.arrival)
+			p.arrival = int64(r.Arrival)
+		}
+		p.buf = binary.AppendVarint(p.buf, int64(int16(r.PacketID-p.id)))
+		p.id = r.PacketID
+	}
+	if r.Kind != edged.TickRecord {
 		p.appendBytes(r.Payload)
+	}
+	if tag&hasDerived != 0 {
+		p.appendBytes(r.Derived)
 	}
 	p.took(len(p.buf) - before)
 }
@@ -115,24 +156,57 @@ func (p *packer) blob(b []byte) {
 	p.took(len(b))
 }
 
-func (p *packer) topicRoom(topic string) int {
-	if topic == p.topic && p.open.count > 0 {
-		return 0
+// recordRoom returns what a record takes at most in the open frame.
+func (p *packer) recordRoom(r *edged.Record) int {
+	n := 1 + p.topicRoom(r.Topic) + binary.MaxVarintLen16 + binary.MaxVarintLen32 + len(r.Payload)
+	if int64(r.Time) != p.time {
+		n += binary.MaxVarintLen64
 	}
-	return binary.MaxVarintLen32 + len(topic)
+	if int64(r.Arrival) != p.arrival {
+		n += binary.MaxVarintLen64
+	}
+	if len(r.Derived) > 0 {
+		n += binary.MaxVarintLen32 + len(r.Derived)
+	}
+	return n
 }
 
-// appendTag appends the tag and the topic, unless it repeats. A frame starts
-// with the empty topic.
+func (p *packer) topicRoom(topic string) int {
+	if topic == p.topic {
+		return 0
+	}
+	return 3*binary.MaxVarintLen16 + len(topic)
+}
+
+// appendTag appends the tag and the topic, unless it repeats. Of a topic only
+// the middle is written that the one before does not have: topics of a fleet
+// differ in the name of the device.
 func (p *packer) appendTag(tag byte, topic string) {
 	if topic == p.topic {
 		p.buf = append(p.buf, tag|sameTopic)
 		return
 	}
-	p.topic = topic
+	head, tail := sharedEnds(p.topic, topic)
 	p.buf = append(p.buf, tag)
-	p.buf = binary.AppendUvarint(p.buf, uint64(len(topic)))
-	p.buf = append(p.buf, topic...)
+	p.buf = binary.AppendUvarint(p.buf, uint64(head))
+	p.buf = binary.AppendUvarint(p.buf, uint64(tail))
+	middle := topic[head : len(topic)-tail]
+	p.buf = binary.AppendUvarint(p.buf, uint64(len(middle)))
+	p.buf = append(p.buf, middle...)
+	p.topic = topic
+}
+
+// sharedEnds returns how many bytes a and b have in common at the start, and
+// how many of the rest at the end.
+func sharedEnds(a, b string) (head, tail int) {
+	most := min(len(a), len(b))
+	for head < most && a[head] == b[head] {
+		head++
+	}
+	for tail < most-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	return head, tail
 }
 
 func (p *packer) appendBytes(b []byte) {

@@ -2,7 +2,10 @@
 
 package persistence
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+)
 
 // unmapPages drops the mapped pages of a shared file mapping. A later access
 // maps them again.
@@ -11,3 +14,6 @@ func unmapPages(data, size uintptr) {
 	// Only the resident set depends on it, so a failure changes nothing.
 	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, data, size, dontNeed)
 }
+
+// unlock lets go of the lock that bbolt has on the file. A closed file has none.
+func unlock(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

@@ -68,8 +68,7 @@ type choice struct {
 	err      error // the state cannot be had
 }
 
-// choose applies the rule of the two generations. All records > floor are in
-// the journal. A damaged slot may have held the newer state.
+// choose applies the rule of the two generations. Replay gives all records > floor. A damaged slot may have held the newer state.
 //
 //   - Both intact: the newer one.
 //   - One damaged, one intact: the intact one, if replay leads from it to the
@@ -123,7 +122,7 @@ func (s *Store) Snapshot(pipeline, key string) (snap edged.Snapshot, found bool,
 // choose applies the rule, and logs and counts damage.
 func (s *Store) choose(name []byte, slots [2]slot) choice {
 	s.mu.RLock()
-	floor := edged.Seq(s.state.Journal.floor())
+	floor := s.state.floor()
 	s.mu.RUnlock()
 	pipeline, key, _ := bytes.Cut(name, []byte{0})
 	c := choose(slots[0], slots[1], floor)

@@ -137,13 +137,18 @@ func (s *state) load(tx *bbolt.Tx) error {
 	return nil
 }
 
+// floor returns the record behind which replay begins. Whole segments are dropped,
+// so the journal may hold more. But where the sweep before the last one started,
+// everything that later records refer to is journaled again, and before it is not.
+func (s *state) floor() edged.Seq { return max(edged.Seq(s.Journal.floor()), s.Release) }
+
 // position is what recovery wants to know.
 func (s *state) position() edged.Position {
 	p := edged.Position{
 		Seq:     edged.Seq(s.Journal.Last),
 		Time:    s.Time,
 		Sweep:   edged.Sweep{Generation: s.Sweep.Generation, Start: s.Sweep.Start},
-		Floor:   edged.Seq(s.Journal.floor()),
+		Floor:   s.floor(),
 		Streams: make(map[string]uint64, len(s.Streams)),
 	}
 	for i := range s.Streams {
@@ -164,7 +169,7 @@ func (s *state) check(c *edged.Commit) {
 		if seq++; c.Records[i].Seq != seq {
 			panic(fmt.Sprintf("persistence: commit has record %d where %d comes next", c.Records[i].Seq, seq))
 		}
-		if k := c.Records[i].Kind; k != edged.MessageRecord && k != edged.TickRecord {
+		if k := c.Records[i].Kind; k < edged.MessageRecord || k > edged.TableRecord {
 			panic(fmt.Sprintf("persistence: commit has record %d of unknown kind %d", seq, k))
 		}
 	}

@@ -12,8 +12,7 @@ type unpacker struct {
 	frame frame
 	rest  []byte
 	next  uint64
-	topic string
-	time  int64
+	lastItem
 }
 
 func unpack(f frame) *unpacker {
@@ -37,16 +36,77 @@ func (u *unpacker) corrupt(what string) error {
 
 // record decodes the next item into r.
 func (u *unpacker) record(r *edged.Record) error {
+	if u.frame.version == 1 {
+		return u.oldRecord(r)
+	}
+	if len(u.rest) == 0 {
+		return u.corrupt("missing")
+	}
+	tag := u.rest[0]
+	*r = edged.Record{Seq: edged.Seq(u.next), Kind: edged.RecordKind(tag & kindMask)}
+	if r.Kind < edged.MessageRecord || r.Kind > edged.TableRecord {
+		return u.corrupt(fmt.Sprintf("unknown kind %d", r.Kind))
+	}
+	message, tick := r.Kind == edged.MessageRecord, r.Kind == edged.TickRecord
+	var err error
+	if u.rest = u.rest[1:]; !tick {
+		if err = u.newTopic(tag); err != nil {
+			return err
+		}
+		r.Topic = u.topic
+	}
+	if err = u.delta(&u.time, "time", tag&sameTime != 0); err != nil {
+		return err
+	}
+	r.Time = edged.Timestamp(u.time)
+	if message {
+		if err = u.delta(&u.arrival, "arrival", tag&sameArrival != 0); err != nil {
+			return err
+		}
+		id := int64(u.id)
+		if err = u.delta(&id, "packet id", false); err != nil {
+			return err
+		}
+		u.id = uint16(id)
+		r.Arrival, r.PacketID = edged.Timestamp(u.arrival), u.id
+	}
+	if !tick {
+		if r.Payload, err = u.bytes("payload"); err != nil {
+			return err
+		}
+	}
+	if tag&hasDerived != 0 {
+		if r.Derived, err = u.bytes("derived results"); err != nil {
+			return err
+		}
+	}
+	u.next++
+	return nil
+}
+
+// delta adds the next number to what it is the difference from.
+func (u *unpacker) delta(to *int64, what string, same bool) error {
+	if same {
+		return nil
+	}
+	d, n := binary.Varint(u.rest)
+	if n <= 0 {
+		return u.corrupt("bad " + what)
+	}
+	u.rest = u.rest[n:]
+	*to += d
+	return nil
+}
+
+// oldRecord decodes an item of a frame of version 1.
+func (u *unpacker) oldRecord(r *edged.Record) error {
 	tag, err := u.tag()
 	if err != nil {
 		return err
 	}
-	delta, n := binary.Varint(u.rest)
-	if n <= 0 {
-		return u.corrupt("bad time")
+	if err := u.delta(&u.time, "time", false); err != nil {
+		return err
 	}
-	u.rest = u.rest[n:]
-	u.time += delta
 	*r = edged.Record{Seq: edged.Seq(u.next), Kind: edged.RecordKind(tag), Time: edged.Timestamp(u.time), Topic: u.topic}
 	switch r.Kind {
 	case edged.TickRecord:
@@ -100,17 +160,31 @@ func (u *unpacker) tag() (byte, error) {
 	}
 	tag := u.rest[0]
 	u.rest = u.rest[1:]
+	return tag &^ sameTopic, u.newTopic(tag)
+}
+
+// newTopic reads the topic behind a tag, unless it is the one of the item before.
+func (u *unpacker) newTopic(tag byte) error {
 	if tag&sameTopic != 0 {
-		return tag &^ sameTopic, nil
+		return nil
 	}
-	topic, err := u.bytes("topic")
+	head, tail := uint64(0), uint64(0)
+	if u.frame.version > 1 {
+		var err error
+		before := uint64(len(u.topic))
+		if head, err = u.uvarint("topic", before); err != nil {
+			return err
+		}
+		if tail, err = u.uvarint("topic", before-head); err != nil {
+			return err
+		}
+	}
+	middle, err := u.bytes("topic")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if string(topic) != u.topic {
-		u.topic = string(topic)
-	}
-	return tag, nil
+	u.topic = u.topic[:head] + string(middle) + u.topic[uint64(len(u.topic))-tail:]
+	return nil
 }
 
 func (u *unpacker) bytes(what string) ([]byte, error) {

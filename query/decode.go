@@ -9,14 +9,33 @@ import (
 
 	"edged"
 	"edged/mqtt/codec"
+	"edged/watermark"
+)
+
+// CauseFuture is the cause of dead letters whose time is further ahead of the
+// gateway's clock than the pipeline believes, and CauseLookup of those whose row
+// is missing in a reference table.
+const (
+	CauseFuture = "future"
+	CauseLookup = "no_row"
 )
 
 // Accepts reports whether messages of a topic belong to the pipeline.
-func (p *Plan) Accepts(topic string) bool { return p.filter.match(topic) }
+func (p *Plan) Accepts(topic string) bool { return p.inputOf(topic) >= 0 }
 
-// Decode makes an event of a message: it sets Key, EventTime, Identity and Values
-// and leaves Seq alone. The memory of ev.Values is used again. Nothing of ev
-// refers to payload afterwards.
+// inputOf returns the input that a topic belongs to, and -1 when there is none.
+func (p *Plan) inputOf(topic string) int {
+	for i := range p.inputs {
+		if f := p.inputs[i].filter; f != nil && f.match(topic) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Decode makes an event of a message: it sets Key, EventTime, Identity, Stream and
+// Values, and leaves Seq and Arrival alone. The memory of ev.Values is used again.
+// Nothing of ev refers to payload afterwards.
 //
 // The error is an *edged.PoisonError when the message is no event, and
 // [ErrFiltered] when the filter does not keep it. ev is then in no useful state.
@@ -25,20 +44,37 @@ func (p *Plan) Accepts(topic string) bool { return p.filter.match(topic) }
 // and a filter does not keep the event. An expression whose result is not finite
 // makes the message poison, with the cause [CauseExpression].
 func (p *Plan) Decode(ev *edged.Event, topic string, payload []byte) error {
-	if err := p.decoder.Decode(ev, payload); err != nil {
+	i := p.inputOf(topic)
+	if i < 0 {
+		return &edged.PoisonError{Cause: codec.CauseMissingKey, Detail: "the topic is of no input"}
+	}
+	in, arrival := &p.inputs[i], ev.Arrival
+	if err := in.decoder.Decode(ev, payload); err != nil {
 		return err
 	}
-	for len(ev.Values) < len(p.Slots) { // room for the computed fields
+	ev.Arrival, ev.Stream, ev.From = arrival, uint8(i), nil
+	for len(ev.Values) < len(p.Slots) { // room for what is not in the payload
 		ev.Values = append(ev.Values, edged.Value{})
 	}
-	if p.keyLevel >= 0 {
-		if err := p.keyFromTopic(ev, topic); err != nil {
-			return err
-		}
+	if err := p.key(in, ev, topic); err != nil {
+		return err
 	}
-	ev.Identity = p.identify(ev.Values, payload)
-	if p.keep != nil {
-		keep, err := p.evaluator.run(p.keep, ev.Values)
+	t, verdict := in.guard.Check(ev.EventTime, arrival)
+	if verdict == watermark.Refused {
+		return &edged.PoisonError{Cause: CauseFuture, Detail: "its time is further ahead of the gateway's clock than event_time.ahead_max"}
+	}
+	ev.EventTime = t
+	ev.Identity = p.identify(in, ev.Values, topic, payload)
+	if err := in.look(ev); err != nil {
+		return err
+	}
+	return p.express(in, ev)
+}
+
+// express evaluates the filter and the computed fields of an input.
+func (p *Plan) express(in *input, ev *edged.Event) error {
+	if in.keep != nil {
+		keep, err := p.evaluator.run(in.keep, ev.Values)
 		if err != nil {
 			return &edged.PoisonError{Cause: CauseExpression, Detail: "filter: " + err.Error()}
 		}
@@ -46,18 +82,29 @@ func (p *Plan) Decode(ev *edged.Event, topic string, payload []byte) error {
 			return ErrFiltered
 		}
 	}
-	for _, m := range p.computed {
+	for _, m := range in.computed {
 		value, err := p.evaluator.run(m.expression, ev.Values)
 		if err != nil {
-			return &edged.PoisonError{Cause: CauseExpression, Detail: p.Slots[m.slot] + ": " + err.Error()}
+			return &edged.PoisonError{Cause: CauseExpression, Detail: m.expression.text + ": " + err.Error()}
 		}
 		ev.Values[m.slot] = value
 	}
 	return nil
 }
 
-func (p *Plan) keyFromTopic(ev *edged.Event, topic string) error {
-	key := topicLevel(topic, p.keyLevel)
+// key sets the key when it does not come from the payload.
+func (p *Plan) key(in *input, ev *edged.Event, topic string) error {
+	switch {
+	case in.spec.Key.Value != "":
+		ev.Key = in.spec.Key.Value
+	case in.spec.Key.TopicLevel >= 0:
+		return in.keyFromTopic(ev, topic)
+	}
+	return nil
+}
+
+func (in *input) keyFromTopic(ev *edged.Event, topic string) error {
+	key := topicLevel(topic, in.spec.Key.TopicLevel)
 	switch {
 	case key == "":
 		return &edged.PoisonError{Cause: codec.CauseMissingKey, Detail: "the topic has no such level, or it is empty"}
@@ -66,19 +113,24 @@ func (p *Plan) keyFromTopic(ev *edged.Event, topic string) error {
 	case !utf8.ValidString(key):
 		return &edged.PoisonError{Cause: codec.CauseSyntax, Detail: "the level of the topic is not valid UTF-8"}
 	}
-	ev.Key = p.decoder.Key(key)
+	ev.Key = in.decoder.Key(key)
 	return nil
 }
 
-// identify returns what equal events have in common; 0 means not deduplicated.
-func (p *Plan) identify(values []edged.Value, payload []byte) uint64 {
+// identify returns what equal events have in common; 0 means not deduplicated. A
+// key that stands for everything does not tell devices apart, but topics may.
+func (p *Plan) identify(in *input, values []edged.Value, topic string, payload []byte) uint64 {
 	switch p.Dedup.By {
 	case DedupContent:
-		return max(xxhash.Sum64(payload), 1)
+		content := xxhash.Sum64(payload)
+		if in.spec.Key.Value != "" {
+			content = content*31 + xxhash.Sum64String(topic)
+		}
+		return max(content, 1)
 	case DedupFields:
 		known := false
 		p.scratch = p.scratch[:0]
-		for _, slot := range p.identity {
+		for _, slot := range in.identity {
 			known = known || values[slot].Kind != edged.Null
 			p.scratch = appendIdentity(p.scratch, values[slot])
 		}

@@ -4,42 +4,125 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"edged"
 )
 
 // Describe returns a summary for people: what the plan does, what it costs per
 // key, and under which conditions its results are exactly once.
 func (p *Plan) Describe() string {
 	s := p.spec
-	key := "level " + fmt.Sprint(p.keyLevel) + " of the topic"
-	if p.keyLevel < 0 {
-		key = s.Key.Field
-	}
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(&b, "  %-12s %s\n", label, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(&b, "pipeline %s\n", p.name)
-	line("source", "mqtt %s, QoS %d, %s", s.Source.Topic, s.Source.QoS, s.Source.Format)
-	line("key", "%s", key)
-	line("event time", "%s in %s, up to %s out of order; idle after %s", s.EventTime.Field, s.EventTime.Unit,
-		millis(p.Watermark.OutOfOrderness), orNever(p.Watermark.IdleTimeout))
-	if s.Filter != "" {
-		line("filter", "%s", s.Filter)
+	for i := range p.inputs {
+		p.describeInput(&p.inputs[i], line)
 	}
-	for _, c := range p.computed {
-		line("compute", "%s = %s", p.Slots[c.slot], p.fields[c.field].text)
+	if j := s.Join; j != nil {
+		line("join", "%s %s", j.Kind, j.Type)
 	}
-	line("window", "%s of %s, offset %s, %s of lateness allowed", p.Window.Type, millis(p.Window.Size),
-		millis(p.Window.Offset), millis(p.Window.AllowedLateness))
-	line("aggregates", "%s", strings.Join(p.columnList(), ", "))
-	line("dedup", "%s", p.dedupLine())
-	line("outputs", "%s", outputList(s.Outputs))
-	line("late events", "%s", outputList(s.LateOutput))
+	for _, c := range s.Changes {
+		line("changes", "%s(%s)", c.Function, c.Field)
+	}
+	for _, c := range p.late {
+		if name := p.Slots[c.slot]; name != "" {
+			line("compute", "%s = %s", name, c.expression.text)
+		}
+	}
+	line("watermark", "%s; idle after %s", p.watermarkLine(), orNever(p.Watermark.IdleTimeout))
+	if p.Window != nil {
+		line("window", "%s", p.windowLine())
+	}
+	line("columns", "%s", strings.Join(p.columnList(), ", "))
+	if s.Upstream() == "" {
+		line("dedup", "%s", p.dedupLine())
+	}
+	line("outputs", "%s", outputList(s.Outputs, "none: other pipelines gather the results"))
+	line("late events", "%s", outputList(s.LateOutput, "counted, not kept"))
 	line("memory", "%s", p.memoryLine())
 	for _, g := range p.Conditions() {
 		line("guarantee", "%s", g)
 	}
 	return b.String()
+}
+
+// describeInput says where events come from and what they are.
+func (p *Plan) describeInput(in *input, line func(label, format string, args ...any)) {
+	s := in.spec
+	if s.Name != "" {
+		line("stream", "%s", s.Name)
+	}
+	if s.Source.Pipeline != "" {
+		line("source", "results of %s", s.Source.Pipeline)
+	} else {
+		line("source", "mqtt %s, QoS %d, %s", s.Source.Topic, s.Source.QoS, s.Source.Format)
+	}
+	switch {
+	case s.Key.Value != "":
+		line("key", "%q for all", s.Key.Value)
+	case s.Key.TopicLevel >= 0:
+		line("key", "level %d of the topic", s.Key.TopicLevel)
+	default:
+		line("key", "%s", s.Key.Field)
+	}
+	if s.EventTime.Field != "" {
+		line("event time", "%s in %s", s.EventTime.Field, s.EventTime.Unit)
+	}
+	for _, l := range s.Lookup {
+		line("lookup", "%s in %s by %s", strings.Join(l.Fields, ", "), l.Table, l.Key)
+	}
+	if s.Filter != "" {
+		line("filter", "%s", s.Filter)
+	}
+	for _, c := range in.computed {
+		if name := p.Slots[c.slot]; name != "" {
+			line("compute", "%s = %s", name, c.expression.text)
+		}
+	}
+}
+
+func (p *Plan) watermarkLine() string {
+	m := p.Watermark
+	switch m.Type {
+	case "bounded":
+		return "up to " + millis(m.OutOfOrderness) + " out of order"
+	case "quantile":
+		return fmt.Sprintf("a learned delay, quantile %g, %s to %s", m.Quantile, millis(m.OutOfOrderness), millis(m.DelayMax))
+	case "punctuated":
+		return "from " + m.Field
+	}
+	return m.Type
+}
+
+// windowLine says what kind of windows there are and when they fire.
+func (p *Plan) windowLine() string {
+	w := p.Window
+	parts := []string{w.Type}
+	add := func(label string, ms int64) {
+		if ms != 0 {
+			parts = append(parts, label+" "+millis(ms))
+		}
+	}
+	add("size", w.Size)
+	add("period", w.Period)
+	add("step", w.Step)
+	add("offset", w.Offset)
+	add("gap", w.Gap)
+	add("at most", w.MaxDuration)
+	add("look-ahead", w.LookAhead)
+	if w.Type == WindowCalendar {
+		parts = append(parts, w.Unit+" in "+w.Zone)
+	}
+	if w.Count > 0 {
+		parts = append(parts, fmt.Sprintf("of %d events", w.Count))
+	}
+	parts = append(parts, millis(w.AllowedLateness)+" of lateness allowed", w.Accumulation)
+	if w.FinalOnly {
+		parts = append(parts, "final panes only")
+	}
+	return strings.Join(parts, ", ")
 }
 
 func millis(ms int64) string { return FormatDuration(time.Duration(ms) * time.Millisecond) }
@@ -54,7 +137,14 @@ func orNever(ms int64) string {
 func (p *Plan) columnList() []string {
 	var list []string
 	for _, a := range p.Aggregates {
-		list = append(list, fmt.Sprintf("%s = %s(%s)", a.Name, a.Function, a.Field))
+		text := fmt.Sprintf("%s = %s(%s)", a.Name, a.Function, a.Field)
+		if a.Where != "" {
+			text += " where " + a.Where
+		}
+		list = append(list, text)
+	}
+	if len(p.Aggregates) == 0 {
+		return p.Columns(edged.RowResult)
 	}
 	return list
 }
@@ -68,13 +158,13 @@ func (p *Plan) dedupLine() string {
 		by = strings.Join(p.Dedup.Fields, ", ")
 	}
 	horizon := "for as long as an equal event could count"
-	if p.Dedup.Horizon > 0 {
-		horizon = "for " + millis(p.Dedup.Horizon) + " of event time"
+	if p.Dedup.Horizon > 0 || p.endless() {
+		horizon = "for " + millis(p.horizon()) + " of event time"
 	}
 	return fmt.Sprintf("by %s, remembered %s, at most %d per key", by, horizon, p.Dedup.MaxEntries)
 }
 
-func outputList(list []OutputSpec) string {
+func outputList(list []OutputSpec, none string) string {
 	var names []string
 	for _, o := range list {
 		if o.Kind == OutputMQTT {
@@ -84,7 +174,7 @@ func outputList(list []OutputSpec) string {
 		}
 	}
 	if names == nil {
-		return "counted, not kept"
+		return none
 	}
 	return strings.Join(names, ", ")
 }
@@ -99,10 +189,13 @@ const (
 
 // memoryLine estimates the memory of one key in use.
 func (p *Plan) memoryLine() string {
-	span := p.Watermark.OutOfOrderness + p.Window.AllowedLateness
-	windows := span/p.Window.Size + 2
-	perWindow := int64(windowBytes + aggregateBytes*len(p.Aggregates))
-	text := fmt.Sprintf("per key about %d bytes and %d open windows of %d bytes", keyBytes, windows, perWindow)
+	text := fmt.Sprintf("per key about %d bytes", keyBytes)
+	if w := p.Window; w != nil {
+		text += fmt.Sprintf(" and %d for each open window, at most %d windows", windowBytes+aggregateBytes*len(p.Aggregates), w.WindowsMax)
+		if w.Type == WindowTumbling {
+			text += fmt.Sprintf(" (usually %d)", (p.Watermark.OutOfOrderness+w.AllowedLateness)/w.Size+2)
+		}
+	}
 	if p.Dedup.Enabled {
 		text += fmt.Sprintf("; identities %d bytes each, at most %d bytes", sightingBytes, int64(sightingBytes)*int64(p.Dedup.MaxEntries))
 	}
@@ -113,14 +206,20 @@ func (p *Plan) memoryLine() string {
 // of service and the deduplication that the document chose.
 func (p *Plan) Conditions() []string {
 	var list []string
-	if p.spec.Source.QoS == 0 {
-		list = append(list, "the source has QoS 0: the broker may lose events, so results are not exactly once")
+	for _, source := range p.spec.Sources() {
+		if source.QoS == 0 {
+			list = append(list, "the source has QoS 0: the broker may lose events, so results are not exactly once")
+		}
 	}
 	switch {
+	case p.spec.Upstream() != "":
+		list = append(list, "as the results that it gathers: one that comes again replaces the one before")
 	case !p.Dedup.Enabled:
 		list = append(list, "dedup is none: a publisher that sends an event again counts twice")
-	case p.Dedup.Horizon > 0 && p.Dedup.Horizon < p.Window.Size+p.Window.AllowedLateness:
+	case p.Dedup.Horizon > 0 && p.Dedup.Horizon < p.reach()+p.spec.Backlog.Horizon:
 		list = append(list, "the dedup horizon is shorter than a window is open: an event repeated later than that counts twice")
+	case p.Dedup.Horizon == 0 && p.endless():
+		list = append(list, fmt.Sprintf("an event may count however old it is: one repeated more than %s of event time later counts twice", millis(p.horizon())))
 	}
 	for _, o := range append(append([]OutputSpec(nil), p.spec.Outputs...), p.spec.LateOutput...) {
 		switch {

@@ -16,6 +16,7 @@ const (
 	DocumentBytesMax = 1 << 20
 	DocumentDepthMax = 32
 	PipelinesMax     = 256
+	TablesMax        = 64
 )
 
 // Document is a configuration file, read but not compiled.
@@ -25,6 +26,8 @@ type Document struct {
 	// Settings is the settings section with its environment variables filled in:
 	// a mapping, or nil when there is none. It is not checked.
 	Settings *yaml.Node
+
+	Tables []TableSpec
 
 	// Pipelines may be empty.
 	Pipelines []PipelineSpec
@@ -36,7 +39,19 @@ type Document struct {
 // An empty text is a document without pipelines.
 func Parse(file string, text []byte, lookup func(name string) (string, bool)) (*Document, error) {
 	r := &reader{file: file, schema: schema{Schema()}, lines: strings.Split(string(text), "\n")}
-	doc := &Document{File: file}
+	return r.document(text, lookup)
+}
+
+// ParseDrive reads a document for a run in which the caller brings the events: a
+// pipeline may then leave out source, key, event_time and outputs, and without
+// fields it has the number "value".
+func ParseDrive(file string, text []byte, lookup func(name string) (string, bool)) (*Document, error) {
+	r := &reader{file: file, schema: schema{Schema()}, lines: strings.Split(string(text), "\n"), Lenient: true}
+	return r.document(text, lookup)
+}
+
+func (r *reader) document(text []byte, lookup func(name string) (string, bool)) (*Document, error) {
+	doc := &Document{File: r.file}
 	root := r.parse(text)
 	if root == nil {
 		return doc, r.errors.Err()
@@ -47,6 +62,19 @@ func Parse(file string, text []byte, lookup func(name string) (string, bool)) (*
 	}
 	o := r.object(root, "")
 	doc.Settings = o.value("settings")
+	o.list("tables", func(item *yaml.Node, path string) {
+		if len(doc.Tables) == TablesMax {
+			r.fault(positionOf(item), path, "", "there are more than %d tables", TablesMax)
+			return
+		}
+		t := r.table(item, path)
+		for i, other := range doc.Tables {
+			if other.Name == t.Name && t.Name != "" {
+				r.fault(positionOf(item), join(path, "name"), "", "%q is also the name of %s", t.Name, indexed("tables", i))
+			}
+		}
+		doc.Tables = append(doc.Tables, t)
+	})
 	o.list("pipelines", func(item *yaml.Node, path string) {
 		if len(doc.Pipelines) == PipelinesMax {
 			r.fault(positionOf(item), path, "", "there are more than %d pipelines", PipelinesMax)

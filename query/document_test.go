@@ -31,12 +31,12 @@ func TestInterpolation(t *testing.T) {
 		`${NONE:sensors/}`: "sensors/",
 	} {
 		doc, err := query.Parse("f", []byte("pipelines:\n- filter: "+text+"\n"), lookup)
-		if got := doc.Pipelines; len(got) != 1 || got[0].Filter != want {
+		if got := doc.Pipelines; len(got) != 1 || got[0].Inputs[0].Filter != want {
 			t.Errorf("%s: got %+v, %v; want %q", text, got, err, want)
 		}
 	}
 	doc, _ := query.Parse("f", []byte("pipelines:\n- window: {size: \"${D}\"}\n  key:\n    topic_level: ${N}\n"), lookup)
-	if p := doc.Pipelines[0]; p.Window.Size != 20000 || p.Key.TopicLevel != 17 {
+	if p := doc.Pipelines[0]; p.Window.Size != 20000 || p.Inputs[0].Key.TopicLevel != 17 {
 		t.Errorf("got %+v", p)
 	}
 }
@@ -139,7 +139,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for i := range doc.Pipelines {
-			plan, err := query.Compile(&doc.Pipelines[i])
+			plan, err := query.Compile(&doc.Pipelines[i], query.Env{})
 			if err == nil {
 				run(t, plan, payload)
 			}

@@ -20,19 +20,10 @@ const (
 	expressionNodesMax = 1000
 )
 
-// field is a name that expressions and aggregates can use.
-type field struct {
-	name string
-	kind edged.Kind
-	path string // in the payload; "" when computed
-	text string // the expression when computed
-	uses []int  // computed: the fields that the expression names
-	slot int    // in Event.Values, -1 when it is not kept
-}
-
 // expression is a compiled expression. All numbers in it are float64.
 type expression struct {
 	program *vm.Program
+	text    string
 	kind    edged.Kind
 	uses    []int // the fields it names, in ascending order
 	names   []string
@@ -44,16 +35,19 @@ type badExpression struct {
 	offset  int
 	message string
 	hint    string
+	unknown string // the name that is no field
 }
 
 // compileExpression compiles text over fields.
 func compileExpression(text string, fields []field) (*expression, *badExpression) {
 	if len(text) > ExpressionBytesMax {
-		return nil, &badExpression{0, fmt.Sprintf("is %d bytes long, more than %d", len(text), ExpressionBytesMax), ""}
+		return nil, &badExpression{message: fmt.Sprintf("is %d bytes long, more than %d", len(text), ExpressionBytesMax)}
 	}
 	env := make(map[string]any, len(fields))
 	for _, f := range fields {
-		env[f.name] = sampleOf(f.kind)
+		if f.name != "" {
+			env[f.name] = sampleOf(f.kind)
+		}
 	}
 	guard := &guard{fields: fields}
 	options := append(functions(), expr.Env(env), expr.DisableAllBuiltins(), expr.MaxNodes(expressionNodesMax), expr.Patch(guard))
@@ -64,13 +58,13 @@ func compileExpression(text string, fields []field) (*expression, *badExpression
 	if err != nil {
 		return nil, explain(err)
 	}
-	e := &expression{program: program, uses: guard.uses}
+	e := &expression{program: program, text: text, uses: guard.uses}
 	slices.Sort(e.uses)
 	for _, i := range e.uses {
 		e.names = append(e.names, fields[i].name)
 	}
 	if e.kind = kindOf(program.Node().Type()); e.kind == edged.Null {
-		return nil, &badExpression{0, "is neither a number nor a text nor a bool", ""}
+		return nil, &badExpression{message: "is neither a number nor a text nor a bool"}
 	}
 	return e, nil
 }
@@ -85,7 +79,7 @@ func explain(err error) *badExpression {
 
 func newBadExpression(offset int, message string) *badExpression {
 	if message == wideLiteral || strings.HasPrefix(message, "invalid integer literal") {
-		return &badExpression{offset, wideLiteral, wideHint}
+		return &badExpression{offset: offset, message: wideLiteral, hint: wideHint}
 	}
 	return &badExpression{offset: offset, message: message}
 }

@@ -22,13 +22,9 @@ func faultsOf(file string, text []byte) query.Errors {
 	if err != nil {
 		return faults
 	}
-	for i := range doc.Pipelines {
-		if _, err := query.Compile(&doc.Pipelines[i]); err != nil {
-			more, _ := errors.AsType[query.Errors](err)
-			faults = append(faults, more...)
-		}
-	}
-	return faults
+	_, err = doc.Compile(false)
+	more, _ := errors.AsType[query.Errors](err)
+	return append(faults, more...)
 }
 
 func TestGoldenErrors(t *testing.T) {

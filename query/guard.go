@@ -65,13 +65,10 @@ func (g *guard) identifier(n *ast.IdentifierNode) {
 			g.uses = append(g.uses, i)
 		}
 	case !slices.Contains(functionNames(), n.Value):
-		var names []string
-		for _, f := range g.fields {
-			names = append(names, f.name)
-		}
-		g.refuse(n, "there is no field %q", n.Value)
-		if g.bad.hint == "" {
-			g.bad.hint = Suggest(n.Value, names)
+		if g.bad == nil {
+			g.refuse(n, "there is no field %q", n.Value)
+			s := scope{fields: g.fields}
+			g.bad.hint, g.bad.unknown = Suggest(n.Value, s.names()), n.Value
 		}
 	}
 }

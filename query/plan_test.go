@@ -41,7 +41,7 @@ func compile(t testing.TB, text string) *query.Plan {
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
-	plan, err := query.Compile(&doc.Pipelines[0])
+	plan, err := query.Compile(&doc.Pipelines[0], query.Env{Tables: doc.Tables})
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
@@ -61,8 +61,18 @@ func TestExamplesCompile(t *testing.T) {
 		if faults := faultsOf(file, text); len(faults) > 0 {
 			t.Error(faults)
 		}
-		if d := compile(t, string(text)).Describe(); !strings.Contains(d, "guarantee") {
-			t.Error(d)
+		doc, err := query.Parse(file, text, none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plans, err := doc.Compile(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plan := range plans {
+			if d := plan.Describe(); !strings.Contains(d, "guarantee") {
+				t.Error(d)
+			}
 		}
 	}
 }
@@ -309,7 +319,7 @@ func TestReadmeContract(t *testing.T) {
 	r := edged.Result{Key: ev.Key, Start: 1700000000000, End: 1700000010000, Values: values, Timing: edged.Late, Index: 2}
 	row := plan.AppendRow([]byte("keep"), &r, "gw", 17)
 	want := `keep{"device":"d000123","start":1700000000000,"end":1700000010000,"count":0,"sum":1,"avg":2,"min":3,"max":4,"first":5,"last":6,` +
-		`"pane":"late","index":2,"id":"` + idOf(t, row[4:]) + `","seq":17,"gateway":"gw"}`
+		`"pane":"late","index":2,"final":false,"watermark":0,"id":"` + idOf(t, row[4:]) + `","seq":17,"gateway":"gw"}`
 	if string(row) != want {
 		t.Errorf("got  %s\nwant %s", row, want)
 	}

@@ -2,6 +2,7 @@ package query
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,10 @@ type reader struct {
 	schema schema
 	lines  []string // of the document
 	errors Errors
+
+	// Lenient makes the members optional that only matter for messages and their
+	// results: see [ParseDrive].
+	Lenient bool
 }
 
 func (r *reader) fault(at position, path, hint, format string, args ...any) {
@@ -169,6 +174,33 @@ func (o object) integer(name string, least, most int64) int64 {
 
 func (o object) boolean(name string) bool {
 	return strings.EqualFold(o.scalar(name, "bool", "!!bool"), "true")
+}
+
+// number reads a finite number.
+func (o object) number(name string) float64 {
+	text := o.scalar(name, "number", "!!int", "!!float")
+	if text == "" {
+		return 0
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		o.wrong(name, "", "%s is not a finite number", text)
+		return 0
+	}
+	return v
+}
+
+// texts reads a member that is a list of texts.
+func (o object) texts(name string) []string {
+	var list []string
+	o.list(name, func(item *yaml.Node, path string) {
+		if item.Kind != yaml.ScalarNode || item.ShortTag() != "!!str" {
+			o.fault(positionOf(item), path, "", "must be a text, but is %s", describe(item))
+			return
+		}
+		list = append(list, item.Value)
+	})
+	return list
 }
 
 // duration reads a duration of whole milliseconds that is at least least.

@@ -41,7 +41,12 @@ func (p *Plan) Topic(r *edged.Result, output int) string {
 // paneMembers returns the members of every pane, lateMembers those of every late
 // event, apart from the key.
 func paneMembers() []string {
-	return []string{"start", "end", "pane", "index", "id", "seq", "gateway"}
+	return []string{"start", "end", "pane", "index", "final", "historical", "watermark", "id", "seq", "gateway"}
+}
+
+// rowMembers returns those of every result that no window gathered.
+func rowMembers() []string {
+	return []string{"event_time", "start", "end", "historical", "id", "seq", "gateway"}
 }
 
 func lateMembers() []string {
@@ -54,36 +59,69 @@ func (p *Plan) prepareRows() {
 	for _, a := range p.Aggregates {
 		p.columns = append(p.columns, ","+member(a.Name))
 	}
-	for i, name := range p.Slots {
-		comma := ","
-		if i == 0 {
-			comma = ""
+	if len(p.Aggregates) == 0 {
+		for _, slot := range p.emit {
+			p.columns = append(p.columns, ","+member(p.Slots[slot]))
 		}
-		p.lateColumns = append(p.lateColumns, comma+member(name))
 	}
+	for _, name := range p.Slots {
+		text := ""
+		if name != "" { // a condition has none
+			text = member(name)
+		}
+		p.lateColumns = append(p.lateColumns, text)
+	}
+}
+
+// Columns names the values of results of a kind; "" stands for one that rows leave out.
+func (p *Plan) Columns(kind edged.ResultKind) []string {
+	if kind == edged.LateResult {
+		return p.Slots
+	}
+	var names []string
+	for _, a := range p.Aggregates {
+		names = append(names, a.Name)
+	}
+	if len(p.Aggregates) == 0 {
+		for _, slot := range p.emit {
+			names = append(names, p.Slots[slot])
+		}
+	}
+	return names
 }
 
 func member(name string) string { return string(append(edged.AppendJSONString(nil, name), ':')) }
 
 // AppendRow appends the payload of a result as a JSON object:
 //
-//	{"device":"d1","start":0,"end":10000,"count":3,"pane":"on_time","index":0,"id":"…","seq":17,"gateway":"gw"}
+//	{"device":"d1","start":0,"end":10000,"count":3,"pane":"on_time","index":0,"final":true,"watermark":12000,"id":"…","seq":17,"gateway":"gw"}
 //
-// with the aggregates in document order between end and pane. A late event is
+// with the aggregates in document order between end and pane. A retraction has the
+// pane "retracted", and nulls unless panes are retracted by value. What is about
+// the past has "historical":true behind final. A result that no window gathered is
+//
+//	{"device":"d1","event_time":9000,"temp":1,"id":"…","seq":1,"gateway":"gw"}
+//
+// with start and end instead of event_time if a window join made it, and a late
+// event
 //
 //	{"device":"d1","event_time":9000,"window_end":10000,"values":{"temp":1},"pane":"dropped_late","id":"…","seq":1,"gateway":"gw"}
 //
 // Times are milliseconds since the Unix epoch. The id identifies what the row
 // says, wherever and however often it is computed: it is a function of the
-// pipeline, the key, and the window and index of the pane (for a late event: its
-// time and record). seq and gateway say where this row stands in its stream; they
-// are not part of the id. The bytes are a function of the arguments.
+// pipeline, the key, and the window and index of the pane (for what is not a pane,
+// or is historical: and of the record that caused it). seq and gateway say where
+// this row stands in its stream; they are not part of the id. The bytes are a
+// function of the arguments.
 func (p *Plan) AppendRow(dst []byte, r *edged.Result, gateway string, seq uint64) []byte {
 	dst = append(dst, p.keyMember...)
 	dst = edged.AppendJSONString(dst, r.Key)
-	if r.Kind == edged.LateResult {
+	switch r.Kind {
+	case edged.LateResult:
 		dst = p.appendLate(dst, r)
-	} else {
+	case edged.RowResult:
+		dst = p.appendEvent(dst, r)
+	default:
 		dst = p.appendPane(dst, r)
 	}
 	dst = append(dst, `,"id":"`...)
@@ -96,27 +134,70 @@ func (p *Plan) AppendRow(dst []byte, r *edged.Result, gateway string, seq uint64
 }
 
 func (p *Plan) appendPane(dst []byte, r *edged.Result) []byte {
-	dst = append(dst, `,"start":`...)
-	dst = strconv.AppendInt(dst, int64(r.Start), 10)
-	dst = append(dst, `,"end":`...)
-	dst = strconv.AppendInt(dst, int64(r.End), 10)
+	dst = appendTime(dst, `,"start":`, r.Start)
+	dst = appendTime(dst, `,"end":`, r.End)
+	dst = p.appendColumns(dst, r)
+	dst = append(dst, `,"pane":"`...)
+	if r.Kind == edged.RetractResult {
+		dst = append(dst, "retracted"...)
+	} else {
+		dst = append(dst, r.Timing.String()...)
+	}
+	dst = append(dst, `","index":`...)
+	dst = strconv.AppendUint(dst, uint64(r.Index), 10)
+	dst = append(dst, `,"final":`...)
+	dst = strconv.AppendBool(dst, r.Last)
+	dst = appendHistorical(dst, r)
+	return appendTime(dst, `,"watermark":`, r.Watermark)
+}
+
+// appendEvent appends a row that no window gathered.
+func (p *Plan) appendEvent(dst []byte, r *edged.Result) []byte {
+	if r.End == r.Start.Add(1) {
+		dst = appendTime(dst, `,"event_time":`, r.Start)
+	} else {
+		dst = appendTime(dst, `,"start":`, r.Start)
+		dst = appendTime(dst, `,"end":`, r.End)
+	}
+	return appendHistorical(p.appendColumns(dst, r), r)
+}
+
+func (p *Plan) appendColumns(dst []byte, r *edged.Result) []byte {
 	for i, column := range p.columns {
 		dst = append(dst, column...)
-		dst = r.Values[i].AppendJSON(dst)
+		if i < len(r.Values) {
+			dst = r.Values[i].AppendJSON(dst)
+		} else {
+			dst = append(dst, "null"...)
+		}
 	}
-	dst = append(dst, `,"pane":"`...)
-	dst = append(dst, r.Timing.String()...)
-	dst = append(dst, `","index":`...)
-	return strconv.AppendUint(dst, uint64(r.Index), 10)
+	return dst
+}
+
+func appendHistorical(dst []byte, r *edged.Result) []byte {
+	if r.Historical {
+		dst = append(dst, `,"historical":true`...)
+	}
+	return dst
+}
+
+func appendTime(dst []byte, member string, t edged.Timestamp) []byte {
+	return strconv.AppendInt(append(dst, member...), int64(t), 10)
 }
 
 func (p *Plan) appendLate(dst []byte, r *edged.Result) []byte {
-	dst = append(dst, `,"event_time":`...)
-	dst = strconv.AppendInt(dst, int64(r.Start), 10)
-	dst = append(dst, `,"window_end":`...)
-	dst = strconv.AppendInt(dst, int64(r.End), 10)
+	dst = appendTime(dst, `,"event_time":`, r.Start)
+	dst = appendTime(dst, `,"window_end":`, r.End)
 	dst = append(dst, `,"values":{`...)
+	comma := false
 	for i, column := range p.lateColumns {
+		if column == "" || i >= len(r.Values) {
+			continue
+		}
+		if comma {
+			dst = append(dst, ',')
+		}
+		comma = true
 		dst = append(dst, column...)
 		dst = r.Values[i].AppendJSON(dst)
 	}
@@ -127,16 +208,28 @@ func (p *Plan) appendLate(dst []byte, r *edged.Result) []byte {
 // one device choose a key whose results carry the identities of another's.
 func (p *Plan) appendID(dst []byte, r *edged.Result) []byte {
 	at := len(dst)
-	dst = append(dst, byte(r.Kind), byte(len(p.name)))
+	kind := byte(r.Kind)
+	if r.Historical {
+		kind |= 0x80
+	}
+	dst = append(dst, kind, byte(len(p.name)))
 	dst = append(dst, p.name...)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(r.Key)))
 	dst = append(dst, r.Key...)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Start))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.End))
-	if r.Kind == edged.LateResult {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Trigger))
-	} else {
+	if r.Kind != edged.LateResult {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Index))
+	}
+	if r.Kind != edged.PaneResult || r.Historical {
+		// A window may be taken back, or filled from a backlog, more than once.
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Trigger))
+	}
+	if r.Kind == edged.LateResult && p.Upstream() != "" {
+		// One record may make many members say something about the same time.
+		for _, v := range r.Values {
+			dst = append(v.AppendJSON(dst), ',')
+		}
 	}
 	sum := sha256.Sum256(dst[at:])
 	return base64.RawURLEncoding.AppendEncode(dst[:at], sum[:16])

@@ -10,9 +10,9 @@ import (
 // realistic is the default pipeline: windows of 10 s, a reading per second,
 // seven aggregates.
 func realistic() *Plan {
-	return taskPlan(func(p *Plan) {
+	return taskPlan(func(p *PipelineSpec) {
 		p.Window.Size = 10_000
-		p.Watermark = WatermarkSpec{OutOfOrderness: 2000, IdleTimeout: 30_000}
+		p.Watermark = WatermarkSpec{Type: "bounded", OutOfOrderness: 2000, IdleTimeout: 30_000}
 		p.Aggregates = p.Aggregates[1:]
 	})
 }

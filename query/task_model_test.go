@@ -49,6 +49,15 @@ func clamp(n *big.Int) *big.Int {
 	return integer(math.MaxInt64)
 }
 
+// led returns the watermark that an event leads to: the end of time is not for
+// events to say.
+func led(n *big.Int) *big.Int {
+	if last := integer(math.MaxInt64 - 1); n.Cmp(last) > 0 {
+		return last
+	}
+	return clamp(n)
+}
+
 func (m *model) now() *big.Int {
 	if m.watermark == nil {
 		return integer(math.MinInt64)
@@ -85,7 +94,7 @@ func (m *model) observe(ev *edged.Event, now edged.Timestamp) {
 			m.seen[id] = true
 		}
 	}
-	m.advance(clamp(plus(integer(int64(ev.EventTime)), -m.plan.Watermark.OutOfOrderness)), ev.Seq, edged.ByWatermark)
+	defer m.advance(led(plus(integer(int64(ev.EventTime)), -m.plan.Watermark.OutOfOrderness)), ev.Seq, edged.ByWatermark)
 	_, end := m.bounds(int64(ev.EventTime))
 	if m.now().Cmp(m.expiry(end)) >= 0 {
 		m.wantLate++
@@ -111,6 +120,9 @@ func (m *model) tick(seq edged.Seq, now edged.Timestamp) {
 		if _, end := m.bounds(ev.time); end.Cmp(latest) > 0 {
 			latest = end
 		}
+	}
+	if latest.Cmp(integer(math.MaxInt64)) == 0 {
+		return // a window that ends with time itself waits for the end of the input
 	}
 	m.advance(latest, seq, edged.ByIdle)
 }

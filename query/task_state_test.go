@@ -16,7 +16,7 @@ func TestRestoreRefuses(t *testing.T) {
 		task.Observe(&out, &edged.Event{EventTime: i, Identity: uint64(i), Values: make([]edged.Value, 1)}, i)
 	}
 	stored := state(t, task)
-	other := taskPlan(func(p *Plan) { p.Window.Size = 11 }).NewTask("k")
+	other := taskPlan(func(p *PipelineSpec) { p.Window.Size = 11 }).NewTask("k")
 	if err := other.Restore(stored); !errors.Is(err, ErrIncompatible) {
 		t.Errorf("state of another plan: %v", err)
 	}
@@ -41,8 +41,8 @@ func TestRestoreRefuses(t *testing.T) {
 // A plan may forgive less than the one that stored the state did: what has
 // expired by the new rule is dropped, and nothing fires again.
 func TestRestoreWithLessLateness(t *testing.T) {
-	generous := taskPlan(func(p *Plan) { p.Window.AllowedLateness = 50 })
-	strict := taskPlan(func(p *Plan) { p.Dedup.MaxEntries = 2 })
+	generous := taskPlan(func(p *PipelineSpec) { p.Window.AllowedLateness = 50 })
+	strict := taskPlan(func(p *PipelineSpec) { p.Dedup.MaxEntries = 2 })
 	old, task := generous.NewTask("k"), strict.NewTask("k")
 	strict.fold.fingerprint = generous.fold.fingerprint
 	var out edged.Output
@@ -64,7 +64,7 @@ func TestRestoreWithLessLateness(t *testing.T) {
 }
 
 func FuzzTaskRestore(f *testing.F) {
-	p := taskPlan(func(p *Plan) { p.Window.AllowedLateness = 30; p.Dedup.MaxEntries = 8 })
+	p := taskPlan(func(p *PipelineSpec) { p.Window.AllowedLateness = 30; p.Dedup.MaxEntries = 8 })
 	task := p.NewTask("k")
 	var out edged.Output
 	f.Add(state(f, task))

@@ -159,3 +159,23 @@ func appendTopicKey(dst []byte, key string) []byte {
 	}
 	return dst
 }
+
+// FiltersMeet reports whether some topic matches both filters. Topics of the
+// broker, which begin with $, are left out of account.
+func FiltersMeet(a, b string) bool {
+	return topicFilter(strings.Split(a, "/")).overlaps(strings.Split(b, "/"))
+}
+
+// overlaps is [FiltersMeet] for filters in their levels.
+func (f topicFilter) overlaps(g topicFilter) bool {
+	for i := 0; ; i++ {
+		switch {
+		case i < len(f) && f[i] == "#" || i < len(g) && g[i] == "#":
+			return true
+		case i == len(f) || i == len(g):
+			return len(f) == len(g)
+		case f[i] != g[i] && f[i] != "+" && g[i] != "+":
+			return false
+		}
+	}
+}

@@ -53,11 +53,8 @@ func (a Tumbling) Assign(t edged.Timestamp, i int) (Window, bool) {
 	if i > 0 {
 		return Window{}, false
 	}
-	since := (int64(t)%a.Size - a.Offset%a.Size) % a.Size
-	if since < 0 {
-		since += a.Size
-	}
-	return Window{Start: t.Add(-since), End: t.Add(a.Size - since)}, true
+	past := since(t, a.Size, a.Offset)
+	return Window{Start: t.Add(-past), End: t.Add(a.Size - past)}, true
 }
 
 // Validate implements [Assigner].

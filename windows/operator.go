@@ -1,71 +1,56 @@
 package windows
 
-import (
-	"sort"
+import "edged"
 
-	"edged"
-)
-
-// Operator is the window state of one key. The zero value is not usable; see
-// [NewOperator]. It is not safe for concurrent use.
+// Operator is the windows of one key that an [Assigner] cuts, or that a [Session]
+// merges. The zero value is not usable; see [NewOperator]. It implements [State].
 //
 // Invariant: open holds whole panes, ordered by [Window.compare], no window twice.
+// Sessions are apart: each ends before the next one starts.
 // Invariant: every window in open expires after watermark.
+// Invariant: every retraction in gone is inside a session in open.
 type Operator struct {
-	spec *Spec
+	shape *shape
 
 	// Durable state.
 	watermark edged.Timestamp
 	open      []uint64 // the panes, one after the other
+	annex     *annex   // nil: nothing that only some keys have
 
-	// due is the lowest watermark that has anything to fire or to drop. Derived.
-	due edged.Timestamp
+	// Derived: due is the lowest watermark, and tick the earliest processing time,
+	// that may have anything to fire or to drop.
+	due, tick edged.Timestamp
 }
 
-// pane is one window as the words of an operator: where it starts and ends, how
-// often it has fired, and the aggregates. All panes of a key lie in one piece of
-// memory without pointers, because there are very many keys.
-type pane []uint64
-
-// paneHead is the number of words before the aggregates.
-const paneHead = 3
-
-func (p pane) window() Window {
-	return Window{Start: edged.Timestamp(p[0]), End: edged.Timestamp(p[1])}
+// annex is what only the keys of some pipelines have. It is apart because there
+// are very many keys.
+type annex struct {
+	cells [][]byte     // of the panes, if the layout has any
+	gone  []retraction // of windows that are part of others now
 }
 
-func (p pane) setWindow(w Window)    { p[0], p[1] = uint64(w.Start), uint64(w.End) }
-func (p pane) fired() uint32         { return uint32(p[2]) }
-func (p pane) setFired(times uint32) { p[2] = uint64(times) }
-func (p pane) state() []uint64       { return p[paneHead:] }
+// NewOperator returns the state of a key without events. The spec must be valid,
+// with an Assigner or a Session.
+func NewOperator(spec *Spec) Operator { return newOperator(spec.panes()) }
 
-// Moment says what makes time advance: the circumstances that panes report.
-type Moment struct {
-	Key     string
-	Trigger edged.Seq
-	Cause   edged.Cause
+func newOperator(f *shape) Operator {
+	o := Operator{shape: f, watermark: edged.MinTimestamp, due: edged.MaxTimestamp, tick: edged.MaxTimestamp}
+	if f.cells > 0 || f.spec.Session != nil {
+		o.annex = &annex{}
+	}
+	if f.spec.Empty {
+		o.due = edged.MinTimestamp // nobody opens the windows that have no events
+	}
+	return o
 }
 
-// NewOperator returns the state of a key without events. The spec must be valid.
-func NewOperator(spec *Spec) Operator {
-	return Operator{spec: spec, watermark: edged.MinTimestamp, due: edged.MaxTimestamp}
-}
-
-// Watermark returns how far the operator's time has come.
+// Watermark implements [State].
 func (o *Operator) Watermark() edged.Timestamp { return o.watermark }
 
-// Open returns the number of windows whose state is kept: those that have not
-// ended and those that still take late events.
-func (o *Operator) Open() int { return len(o.open) / o.spec.paneWords() }
+// Open implements [State].
+func (o *Operator) Open() int { return len(o.open) / o.shape.words }
 
-// pane returns the i-th open pane.
-func (o *Operator) pane(i int) pane {
-	words := o.spec.paneWords()
-	return o.open[i*words : (i+1)*words]
-}
-
-// Pending returns the end of the latest window that has not ended, and false
-// when every open window has.
+// Pending implements [State].
 func (o *Operator) Pending() (edged.Timestamp, bool) {
 	last := o.watermark
 	for i := range o.Open() {
@@ -74,46 +59,61 @@ func (o *Operator) Pending() (edged.Timestamp, bool) {
 	return last, last > o.watermark
 }
 
-// Add folds the event into its windows as of the current watermark, and appends
-// the panes that it makes fire. An event that no window takes is appended as an
-// edged.LateResult and counted in out.Late, or in out.Overflow if one would
-// have taken it but for the limit.
-func (o *Operator) Add(out *edged.Output, ev *edged.Event) {
+// Bytes implements [State]. It counts what the state takes, not the room kept for
+// more, so that it depends on the state only.
+func (o *Operator) Bytes() int {
+	n := 8 * len(o.open)
+	if a := o.annex; a != nil {
+		n += o.shape.layout.Bytes(a.cells)
+		for i := range a.gone {
+			n += retractionBytes + 8*len(a.gone[i].state) + o.shape.layout.Bytes(a.gone[i].cells)
+		}
+	}
+	return n
+}
+
+// Add implements [State]. An event that no window takes is appended as an
+// edged.LateResult, unless there is no window that it would be in.
+func (o *Operator) Add(out *edged.Output, ev *edged.Event, by Moment) {
+	if o.shape.spec.Session != nil {
+		o.addToSession(out, ev, by)
+		return
+	}
 	taken, refused := false, false
-	var missed Window
-	for i := 0; ; i++ {
-		w, ok := o.spec.Assigner.Assign(ev.EventTime, i)
+	var last Window
+	i := 0
+	for ; ; i++ {
+		w, ok := o.shape.spec.Assigner.Assign(ev.EventTime, i)
 		if !ok {
 			break
 		}
-		missed = w
-		if o.watermark >= o.spec.expiry(w) {
+		if o.watermark >= o.shape.spec.expiry(w) {
+			last = w
+			o.missed(out, ev, w, false)
 			continue
 		}
-		at, ok := o.find(w)
-		if !ok && o.Open() >= o.spec.openMax() {
-			refused = true
-			continue
+		p, ok := o.latest(w)
+		if !ok {
+			p, ok = o.obtain(w)
 		}
 		if !ok {
-			o.insert(at, w)
+			last, refused = w, true
+			o.missed(out, ev, w, true)
+			continue
 		}
 		taken = true
-		o.update(out, ev, o.pane(at))
+		o.update(out, ev, p, by)
 	}
 	switch {
-	case refused:
-		out.Overflow++
-	case !taken:
-		out.Late++
-	}
-	if !taken {
-		o.reject(out, ev, missed)
+	case taken:
+	case i == 0:
+		out.Unassigned++
+	default:
+		o.reject(out, ev, last, refused)
 	}
 }
 
-// Advance moves the watermark, fires what is then complete and drops what has
-// expired. A watermark that is not ahead of the current one changes nothing.
+// Advance implements [State].
 func (o *Operator) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 	if to <= o.watermark {
 		return
@@ -123,104 +123,86 @@ func (o *Operator) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 	if to < o.due {
 		return
 	}
+	if o.shape.spec.Empty && from != edged.MinTimestamp && to != edged.MaxTimestamp {
+		o.openEmpty(out, from)
+	}
 	for i := range o.Open() {
-		p := o.pane(i)
-		if timing, ok := o.spec.Trigger.OnWatermark(p.window(), from, to); ok {
-			o.fire(out, p, timing, by)
-		}
+		o.settle(out, o.pane(i), from, by)
 	}
 	o.expire()
-}
-
-// find returns the place of w in open and whether it is there. Events are
-// mostly of the latest window, so that is looked at first.
-func (o *Operator) find(w Window) (int, bool) {
-	n := o.Open()
-	if n == 0 {
-		return 0, false
-	}
-	switch c := o.pane(n - 1).window().compare(w); {
-	case c == 0:
-		return n - 1, true
-	case c < 0:
-		return n, false
-	}
-	return sort.Find(n, func(i int) int { return w.compare(o.pane(i).window()) })
-}
-
-// openHint is the number of windows for which a key has room from its first one
-// on: while stragglers of one window are waited for, the next one is open.
-const openHint = 2
-
-// insert opens the window w at the place i. Beyond the hint, room is made for a
-// quarter more at a time: a key has few windows, and there are very many keys.
-func (o *Operator) insert(i int, w Window) pane {
-	n, words := o.Open(), o.spec.paneWords()
-	if len(o.open) == cap(o.open) {
-		o.open = append(make([]uint64, 0, max(openHint, n+1+n/4)*words), o.open...)
-	}
-	o.open = o.open[:(n+1)*words]
-	copy(o.open[(i+1)*words:], o.open[i*words:n*words])
-	p := o.pane(i)
-	p.setWindow(w)
-	p.setFired(0)
-	o.spec.Layout.Init(p.state())
-	o.due = min(o.due, o.next(w))
-	return p
-}
-
-// update folds the event into a pane and fires it if the trigger says so.
-func (o *Operator) update(out *edged.Output, ev *edged.Event, p pane) {
-	o.spec.Layout.Add(p.state(), ev.Values, ev.EventTime)
-	if timing, ok := o.spec.Trigger.OnEvent(p.window(), o.watermark); ok {
-		o.fire(out, p, timing, Moment{Key: ev.Key, Trigger: ev.Seq, Cause: edged.ByWatermark})
+	if o.shape.counts() && len(o.open) > 0 {
+		o.tick = edged.MinTimestamp // other sections may have their say now
 	}
 }
 
-// fire appends the result of a pane.
-func (o *Operator) fire(out *edged.Output, p pane, timing edged.Timing, by Moment) {
-	values := out.Columns(o.spec.Layout.Columns())
-	o.spec.Layout.Results(values, p.state())
-	w := p.window()
-	out.Results = append(out.Results, edged.Result{
-		Kind: edged.PaneResult, Timing: timing, Cause: by.Cause, Index: p.fired(),
-		Trigger: by.Trigger, Key: by.Key,
-		Start: w.Start, End: w.End, Watermark: o.watermark, Values: values,
-	})
-	p.setFired(p.fired() + 1)
+// settle fires a pane if the watermark's way from there to where it is now has
+// completed the window.
+func (o *Operator) settle(out *edged.Output, p pane, from edged.Timestamp, by Moment) {
+	spec, w := o.shape.spec, p.window()
+	expired := o.watermark >= spec.expiry(w)
+	switch {
+	case spec.Trigger.FinalOnly:
+		if expired {
+			o.fire(out, p, edged.OnTime, by)
+		}
+	case from < w.End && w.End <= o.watermark:
+		if spec.Empty || spec.Accumulation != Discarding || o.shape.fresh(p) {
+			o.fire(out, p, edged.OnTime, by)
+		}
+	case expired && o.shape.counts() && o.shape.fresh(p):
+		o.fire(out, p, edged.Late, by)
+	}
 }
 
-// reject appends the event itself, which no window took. missed is the last
-// window that it belongs to.
-func (o *Operator) reject(out *edged.Output, ev *edged.Event, missed Window) {
-	values := out.Columns(len(ev.Values))
-	copy(values, ev.Values)
-	out.Results = append(out.Results, edged.Result{
-		Kind: edged.LateResult, Timing: edged.Late,
-		Trigger: ev.Seq, Key: ev.Key,
-		Start: ev.EventTime, End: missed.End, Watermark: o.watermark, Values: values,
-	})
+// missed reports that the window w did not take the event.
+func (o *Operator) missed(out *edged.Output, ev *edged.Event, w Window, limit bool) {
+	miss(out, ev, w, limit)
+	if limit {
+		out.Overflow++
+	}
+}
+
+// reject appends the event itself, which no window took. last is the last window
+// that it belongs to.
+func (o *Operator) reject(out *edged.Output, ev *edged.Event, last Window, refused bool) {
+	if !refused {
+		out.Late++
+	}
+	refuse(out, ev, last.End, o.watermark)
 }
 
 // next returns the watermark at which something happens to w: it ends, or,
 // having ended, it expires.
 func (o *Operator) next(w Window) edged.Timestamp {
-	if o.watermark < w.End {
+	if o.watermark < w.End && !o.shape.spec.Trigger.FinalOnly {
 		return w.End
 	}
-	return o.spec.expiry(w)
+	return o.shape.spec.expiry(w)
 }
 
 // expire drops the windows that have expired and recomputes due.
 func (o *Operator) expire() {
 	o.due = edged.MaxTimestamp
-	kept := o.open[:0]
+	f, kept := o.shape, 0
 	for i := range o.Open() {
 		p := o.pane(i)
-		if w := p.window(); o.watermark < o.spec.expiry(w) {
-			o.due = min(o.due, o.next(w))
-			kept = append(kept, p...)
+		w := p.window()
+		if o.watermark >= f.spec.expiry(w) {
+			continue
 		}
+		o.due = min(o.due, o.next(w))
+		if kept < i {
+			to := o.pane(kept)
+			copy(to.words, p.words)
+			copy(to.cells, p.cells)
+		}
+		kept++
 	}
-	o.open = kept
+	if dropped := o.Open() - kept; dropped > 0 {
+		o.remove(kept, kept+dropped)
+		o.disown()
+	}
+	if f.spec.Empty {
+		o.due = min(o.due, o.nextEmpty())
+	}
 }

@@ -25,15 +25,14 @@ var (
 // pipeline shows a plan to the runtime.
 type pipeline struct {
 	*query.Plan
-	spec    *query.PipelineSpec
 	gateway string // goes into every row
 
 	stream, lateStream string // "": nobody wants these results
 	output, lateOutput int    // whose topic a row gets
 }
 
-func newPipeline(spec *query.PipelineSpec, plan *query.Plan, gateway string) *pipeline {
-	p := &pipeline{Plan: plan, spec: spec, gateway: gateway}
+func newPipeline(plan *query.Plan, gateway string) *pipeline {
+	p := &pipeline{Plan: plan, gateway: gateway}
 	if len(plan.Outputs()) > 0 {
 		p.stream, p.output = plan.Stream(), mqttOutput(plan.Outputs())
 	}
@@ -54,7 +53,7 @@ func mqttOutput(outputs []query.OutputSpec) int {
 }
 
 // Slots implements actors.Pipeline.
-func (p *pipeline) Slots() int { return len(p.Plan.Slots) }
+func (p *pipeline) Slots() int { return p.Room() }
 
 // IdleTimeout implements actors.Pipeline.
 func (p *pipeline) IdleTimeout() int64 { return p.Watermark.IdleTimeout }
@@ -64,7 +63,16 @@ func (p *pipeline) Decode(ev *edged.Event, topic string, payload []byte) (keep b
 	if bytes.HasPrefix(payload, oversizeMark) {
 		return false, oversizePoison(payload)
 	}
-	err := p.Plan.Decode(ev, topic, payload)
+	return judged(p.Plan.Decode(ev, topic, payload))
+}
+
+// Derive implements actors.Pipeline.
+func (p *pipeline) Derive(ev *edged.Event, derived []byte) (keep bool, poison *edged.PoisonError) {
+	return judged(p.Plan.Derive(ev, derived))
+}
+
+// judged tells the errors of decoding apart.
+func judged(err error) (keep bool, poison *edged.PoisonError) {
 	switch {
 	case err == nil:
 		return true, nil
@@ -75,6 +83,10 @@ func (p *pipeline) Decode(ev *edged.Event, topic string, payload []byte) (keep b
 	}
 	return false, &edged.PoisonError{Cause: "decode", Detail: err.Error()}
 }
+
+// SetTable implements actors.Pipeline. Content was checked when it was loaded; if
+// it does not fit any more, the table stays as it was.
+func (p *pipeline) SetTable(name string, content []byte) { _ = p.Plan.SetTable(name, content) }
 
 // NewTask implements actors.Pipeline.
 func (p *pipeline) NewTask(key string) actors.Task { return task{p.Plan.NewTask(key)} }
@@ -98,11 +110,7 @@ func (p *pipeline) AppendRow(dst []byte, r *edged.Result, seq uint64) []byte {
 
 // Clone implements actors.Pipeline.
 func (p *pipeline) Clone() actors.Pipeline {
-	plan, err := query.Compile(p.spec)
-	if err != nil {
-		panic("pipeline " + p.spec.Name + " compiled once and not again: " + err.Error())
-	}
-	return newPipeline(p.spec, plan, p.gateway)
+	return newPipeline(p.Plan.Clone(), p.gateway)
 }
 
 // task translates the one error that the runtime must recognise.

@@ -31,7 +31,7 @@ func TestRoute(t *testing.T) {
 		{"    outputs: [{stdout: {}}]\n    late_output: [{mqtt: {topic: \"late/{key}\"}}]\n", "device-windows", "", "device-windows.late", "late/d%2F1"},
 	} {
 		s := testSetup(t, document("", c.outputs))
-		p := newPipeline(&s.specs[0], s.plans[0], "gw")
+		p := newPipeline(s.plans[0], "gw")
 		stream, topic := p.Route(&edged.Result{Key: "d/1"})
 		lateStream, lateTopic := p.Route(&edged.Result{Kind: edged.LateResult, Key: "d/1"})
 		if stream != c.stream || topic != c.topic || lateStream != c.lateStream || lateTopic != c.lateTopic {
@@ -42,7 +42,7 @@ func TestRoute(t *testing.T) {
 
 func TestDecodeTranslatesErrors(t *testing.T) {
 	s := testSetup(t, strings.Replace(string(demoDocument), "    watermark:", "    filter: temp > 0\n    watermark:", 1))
-	p := newPipeline(&s.specs[0], s.plans[0], "gw")
+	p := newPipeline(s.plans[0], "gw")
 	clone := p.Clone().(*pipeline)
 	for _, c := range []struct {
 		payload string
@@ -76,7 +76,7 @@ func TestDecodeTranslatesErrors(t *testing.T) {
 func TestRestoreTranslatesErrors(t *testing.T) {
 	s := testSetup(t, string(demoDocument))
 	other := testSetup(t, string(demoDocument), "EDGED_WINDOW=7s")
-	p, q := newPipeline(&s.specs[0], s.plans[0], "gw"), newPipeline(&other.specs[0], other.plans[0], "gw")
+	p, q := newPipeline(s.plans[0], "gw"), newPipeline(other.plans[0], "gw")
 	state, err := p.NewTask("k").AppendBinary(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestRestoreTranslatesErrors(t *testing.T) {
 
 func TestSubscriptionsAreMerged(t *testing.T) {
 	source := func(topic string, qos byte) query.PipelineSpec {
-		return query.PipelineSpec{Source: query.SourceSpec{Topic: topic, QoS: qos}}
+		return query.PipelineSpec{Inputs: []query.InputSpec{{Source: query.SourceSpec{Topic: topic, QoS: qos}}}}
 	}
 	subs := subscriptions([]query.PipelineSpec{source("a/+", 0), source("b", 1), source("a/+", 1), source("b", 0)})
 	if got := fmt.Sprint(subs); got != "[{a/+ 1} {b 1}]" {
@@ -133,7 +133,7 @@ func TestFiltersMeet(t *testing.T) {
 		for _, topic := range topics {
 			want = want || pa.Accepts(topic) && pb.Accepts(topic)
 		}
-		if got := filtersMeet(strings.Split(a, "/"), strings.Split(b, "/")); got != want {
+		if got := query.FiltersMeet(a, b); got != want {
 			t.Fatalf("filters %s and %s: %v, but a common topic exists: %v", a, b, got, want)
 		}
 		if want {

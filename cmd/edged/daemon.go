@@ -23,6 +23,7 @@ type daemon struct {
 	store    *persistence.Store
 	inlet    *mqtt.Source
 	outputs  *outputs
+	tables   *tableFiles
 	engine   *actors.Engine
 	draining atomic.Bool
 }
@@ -61,6 +62,9 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 		return nil, err
 	}
 	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s), Since: since}
+	if d.tables, ports.Tables, err = openTables(s.doc, log); err != nil {
+		return nil, err
+	}
 	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
 		return nil, failed(exitConfig, err)
 	}
@@ -69,8 +73,8 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 
 func pipelines(s *setup) []actors.Pipeline {
 	var all []actors.Pipeline
-	for i, plan := range s.plans {
-		all = append(all, newPipeline(&s.specs[i], plan, s.settings.GatewayID))
+	for _, plan := range s.plans {
+		all = append(all, newPipeline(plan, s.settings.GatewayID))
 	}
 	return all
 }

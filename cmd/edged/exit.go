@@ -36,6 +36,7 @@ const exitCodesText = `Every command ends with one of these codes:
   6  a broker cannot be reached or an address cannot be listened on. edged run
      does not end for an absent broker: it waits for it
   7  a check that was asked for failed: replay --strict met dead letters,
+     drive met a line that is no step or a state that does not come back,
      inspect met damage, demo met a result that is wrong or missing
 
 A second signal ends edged run at once; nothing durable is lost by that.`

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,8 @@ func (c *csvLines) appendPayload(dst, line []byte) (_ []byte, err error) {
 // fileSource delivers the lines of an input that ends.
 type fileSource struct {
 	in      *bufio.Reader
-	limit   int // bytes of a line
+	limit   int  // bytes of a line
+	topics  bool // lines begin with a topic and a space
 	convert func() converter
 
 	lines   int64
@@ -95,6 +97,11 @@ func (s *fileSource) batch(lines converter) (edged.Batch, error) {
 		if err != nil {
 			return b, err
 		}
+		topic := ""
+		if s.topics {
+			name, payload, _ := bytes.Cut(line, []byte(" "))
+			topic, line = string(name), payload
+		}
 		at := len(chunk)
 		chunk, err = lines.appendPayload(chunk, line)
 		if poison, refused := err.(*edged.PoisonError); refused {
@@ -103,7 +110,7 @@ func (s *fileSource) batch(lines converter) (edged.Batch, error) {
 			return b, err
 		}
 		if len(chunk) > at {
-			b.Messages = append(b.Messages, edged.Message{Payload: chunk[at:len(chunk):len(chunk)]})
+			b.Messages = append(b.Messages, edged.Message{Topic: topic, Payload: chunk[at:len(chunk):len(chunk)]})
 		}
 	}
 	return b, nil
@@ -156,7 +163,8 @@ func (s *fileSource) Ack([]uint64) {}
 func (s *fileSource) Connected() bool { return true }
 
 // replayPipeline takes every message, under a topic of its own: each pipeline
-// sees each line once, whatever the others subscribe to.
+// sees each line once, whatever the others subscribe to. Without a topic of its own
+// it takes what it subscribes to.
 type replayPipeline struct {
 	*pipeline
 	topic string
@@ -170,11 +178,13 @@ func newReplayPipeline(p *pipeline, topic string) *replayPipeline {
 }
 
 // Accepts implements actors.Pipeline.
-func (p *replayPipeline) Accepts(string) bool { return true }
+func (p *replayPipeline) Accepts(topic string) bool {
+	return p.topic != "" || p.pipeline.Accepts(topic)
+}
 
 // Decode implements actors.Pipeline.
-func (p *replayPipeline) Decode(ev *edged.Event, _ string, payload []byte) (bool, *edged.PoisonError) {
-	return p.pipeline.Decode(ev, p.topic, payload)
+func (p *replayPipeline) Decode(ev *edged.Event, topic string, payload []byte) (bool, *edged.PoisonError) {
+	return p.pipeline.Decode(ev, cmp.Or(p.topic, topic), payload)
 }
 
 // Clone implements actors.Pipeline.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"edged"
 	"edged/configs"
@@ -38,13 +37,15 @@ func newInlet(cfg *configs.MQTT, plans []query.PipelineSpec, log *slog.Logger) (
 // service that is asked for.
 func subscriptions(specs []query.PipelineSpec) []mqtt.Subscription {
 	var subs []mqtt.Subscription
-	for _, spec := range specs {
-		i := slices.IndexFunc(subs, func(s mqtt.Subscription) bool { return s.Filter == spec.Source.Topic })
-		if i < 0 {
-			subs = append(subs, mqtt.Subscription{Filter: spec.Source.Topic, QoS: spec.Source.QoS})
-			continue
+	for i := range specs {
+		for _, source := range specs[i].Sources() {
+			at := slices.IndexFunc(subs, func(s mqtt.Subscription) bool { return s.Filter == source.Topic })
+			if at < 0 {
+				subs = append(subs, mqtt.Subscription{Filter: source.Topic, QoS: source.QoS})
+				continue
+			}
+			subs[at].QoS = max(subs[at].QoS, source.QoS)
 		}
-		subs[i].QoS = max(subs[i].QoS, spec.Source.QoS)
 	}
 	return subs
 }
@@ -70,25 +71,10 @@ func overlaps(specs []query.PipelineSpec) []string {
 	var found []string
 	for i, a := range subs {
 		for _, b := range subs[i+1:] {
-			if filtersMeet(strings.Split(a.Filter, "/"), strings.Split(b.Filter, "/")) {
+			if query.FiltersMeet(a.Filter, b.Filter) {
 				found = append(found, a.Filter+" and "+b.Filter)
 			}
 		}
 	}
 	return found
-}
-
-// filtersMeet reports whether a topic exists that both filters match.
-func filtersMeet(a, b []string) bool {
-	switch {
-	case len(a) > 0 && a[0] == "#", len(b) > 0 && b[0] == "#":
-		return true
-	case len(a) == 0 || len(b) == 0:
-		// "a/#" matches "a", too.
-		rest := append(slices.Clone(a), b...)
-		return len(rest) == 0
-	case a[0] != b[0] && a[0] != "+" && b[0] != "+":
-		return false
-	}
-	return filtersMeet(a[1:], b[1:])
 }

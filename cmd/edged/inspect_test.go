@@ -95,7 +95,7 @@ func TestKnownCauses(t *testing.T) {
 	for _, c := range all {
 		seen[c.Cause] = c.Count
 	}
-	if len(seen) != len(all) || len(all) != 14 || seen["other"] != 2 || seen["panic"] != 3 || seen["syntax"] != 0 {
+	if len(seen) != len(all) || len(all) != 16 || seen["other"] != 2 || seen["panic"] != 3 || seen["syntax"] != 0 {
 		t.Errorf("counts are %v", all)
 	}
 }

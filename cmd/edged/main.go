@@ -5,6 +5,7 @@
 //
 //	run       daemon.go wires store, source, pipelines and outputs; run.go drives it
 //	replay    the same pipelines over a file
+//	drive     the same pipelines step by step, in virtual time
 //	validate  setup.go reads and checks a configuration, for every command
 //	inspect   what is in a data directory
 //	demo      a broker, a fleet and a daemon in one process
@@ -62,6 +63,6 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(exitUsage, fmt.Errorf("%w; see edged %s --help", err, cmd.Name()))
 	})
-	root.AddCommand(newRunCmd(), newValidateCmd(), newDemoCmd(), newReplayCmd(), newInspectCmd(), newVersionCmd(), newSimulateCmd(), newExitCodesTopic())
+	root.AddCommand(newRunCmd(), newValidateCmd(), newDemoCmd(), newReplayCmd(), newDriveCmd(), newInspectCmd(), newVersionCmd(), newSimulateCmd(), newExitCodesTopic())
 	return root
 }

@@ -26,9 +26,14 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.engine(m.d.engine)
+	for i := range m.d.engine.Stats().Pipelines {
+		s.pipeline(&m.d.engine.Stats().Pipelines[i])
+	}
 	s.commits(&m.d.engine.Stats().Commit)
 	s.source(m.d)
 	s.store(m.d)
+	s.counter("edged_tables_loaded_total", "Versions of reference tables that were loaded.", m.d.tables.loaded.Load())
+	s.counter("edged_tables_failed_total", "Versions of reference tables that could not be used.", m.d.tables.failed.Load())
 	if !m.d.ready() {
 		s.gauge("edged_ready", "1 when recovery is over.", 0)
 		return
@@ -72,13 +77,15 @@ func (s sink) truth(name, help string, value bool, labels ...string) {
 func (s sink) engine(e *actors.Engine) {
 	st, cfg := e.Stats(), e.Config()
 	s.counter("edged_messages_received_total", "Messages taken from the source.", st.Received.Load())
+	s.counter("edged_messages_undated_total", "Messages that came while the gateway's clock could not be trusted.", st.Undated.Load())
 	s.counter("edged_messages_redelivered_total", "Messages recognised as redelivered by the broker and not counted again.", st.Redelivered.Load())
 	s.counter("edged_events_total", "Events offered to a key, per pipeline.", st.Events.Load())
+	s.counter("edged_results_derived_total", "Results that other pipelines took as their input.", st.Derived.Load())
 	s.counter("edged_events_filtered_total", "Events that a filter left out.", st.Filtered.Load())
 	s.counter("edged_events_duplicate_total", "Events dropped because they repeat an earlier one.", st.Duplicates.Load())
 	s.counter("edged_events_late_total", "Events too late for all their windows.", st.Late.Load())
 	s.counter("edged_events_overflow_total", "Events or windows refused because a limit of a key was reached.", st.Overflow.Load())
-	for _, cause := range []edged.Cause{edged.ByWatermark, edged.ByIdle, edged.ByEnd} {
+	for _, cause := range []edged.Cause{edged.ByWatermark, edged.ByIdle, edged.ByEnd, edged.ByTick} {
 		s.counter("edged_panes_total", "Firings of windows, by what made time advance.", st.Panes[cause].Load(), "cause", cause.String())
 	}
 	s.counter("edged_panes_late_total", "Firings that correct an earlier one.", st.Revisions.Load())
@@ -99,6 +106,19 @@ func (s sink) engine(e *actors.Engine) {
 	if last := st.LastEventTime.Load(); last != 0 {
 		s.gauge("edged_event_time_seconds", "Greatest event time seen, since the Unix epoch.", float64(last)/1000)
 	}
+}
+
+// pipeline sends what is counted per pipeline.
+func (s sink) pipeline(p *actors.PipelineStats) {
+	at := []string{"pipeline", p.Name}
+	s.gauge("edged_state_bytes", "Memory of the states of keys with an actor, about.", float64(p.StateBytes.Load()), at...)
+	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLate.Load(), "pipeline", p.Name, "cause", "late")
+	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLimit.Load(), "pipeline", p.Name, "cause", "limit")
+	s.counter("edged_events_unassigned_total", "Events that belong to no window.", p.Unassigned.Load(), at...)
+	s.counter("edged_events_suppressed_total", "Events that a change detector kept back.", p.Suppressed.Load(), at...)
+	s.counter("edged_events_ahead_total", "Events ahead of the gateway's clock that did not move time.", p.Ahead.Load(), at...)
+	s.counter("edged_events_historical_total", "Events of a backlog, counted in its windows.", p.Historical.Load(), at...)
+	s.counter("edged_panes_retracted_total", "Firings taken back because their window became another.", p.Retractions.Load(), at...)
 }
 
 // commits sends the histogram of commit durations.
@@ -146,7 +166,7 @@ func (s sink) store(d *daemon) {
 // appears with its first count has grown by nothing, and no alert sees it. The
 // store bounds what it counts, so labels stay few.
 func withKnownCauses(counts []persistence.CauseCount) []persistence.CauseCount {
-	known := []string{query.CauseExpression, "oversize", "no_pipeline", "panic", "quarantined"}
+	known := []string{query.CauseExpression, query.CauseFuture, query.CauseLookup, "oversize", "no_pipeline", "panic", "quarantined"}
 	for _, c := range codec.Causes() {
 		known = append(known, c.Name)
 	}

@@ -22,19 +22,21 @@ import (
 
 	"edged/actors"
 	"edged/mqtt/codec"
+	"edged/query"
 )
 
 const replayLong = `Run pipelines over a file instead of a broker: the same operators, without a
 network and without a data directory. When the input ends, all windows close.
 
 The input has one event per line: NDJSON, whose lines are payloads, or CSV with a
-header, whose rows become payloads with a member per column. Results are written
-as lines, byte for byte what would be published. The lines of one stream are in
+header, whose rows become payloads with a member per column. With --format mqtt a
+line is a topic, a space and a payload, as mosquitto_sub -v prints them. Results are
+written as lines, byte for byte what would be published. The lines of one stream are in
 order; those of several streams are mixed as they come.
 
-Lines carry no topic. Each pipeline sees them under its own topic, with "replay" in
+Other lines carry no topic. Each pipeline sees them under its own topic, with "replay" in
 place of wildcards; --topic sets another one, for pipelines whose key is a level
-of it. Inputs that are no events are counted in the summary, on standard error.`
+of it. Joins need topics. Inputs that are no events are counted in the summary, on standard error.`
 
 const replayExample = `  edged replay --config configs/examples/device-windows.yaml --input readings.ndjson
 
@@ -62,7 +64,7 @@ func newReplayCmd() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVarP(&f.input, "input", "i", "", "file of events, - for standard input (required)")
 	flags.StringVarP(&f.output, "output", "o", "-", "file for results, - for standard output")
-	flags.StringVar(&f.format, "format", "", "ndjson or csv (default: csv for a file that ends in .csv, else ndjson)")
+	flags.StringVar(&f.format, "format", "", "ndjson, csv or mqtt (default: csv for a file that ends in .csv, else ndjson)")
 	flags.StringVar(&f.topic, "topic", "", "topic that the events are said to come from")
 	flags.StringSliceVar(&f.pipelines, "pipeline", nil, "run only the pipelines of these names")
 	flags.StringSliceVar(&f.csv.Times, "csv-times", nil, `columns with times like "2024-05-01 12:00:00" (UTC), which become milliseconds`)
@@ -101,7 +103,7 @@ func (f *replayFlags) run(ctx context.Context, s *setup, cmd *cobra.Command) err
 	if err != nil {
 		return failed(exitUsage, fmt.Errorf("--output: %w", err))
 	}
-	source := &fileSource{in: bufio.NewReaderSize(in, 64<<10), limit: int(s.settings.MQTT.PacketBytesMax), convert: f.converter()}
+	source := &fileSource{in: bufio.NewReaderSize(in, 64<<10), limit: int(s.settings.MQTT.PacketBytesMax), topics: f.format == "mqtt", convert: f.converter()}
 	total, err := replay(ctx, s, pipes, source, out, newLogger(s.settings.Log, cmd))
 	if err := errors.Join(err, out.Close()); err != nil {
 		return err
@@ -126,8 +128,11 @@ func (f *replayFlags) check() error {
 		f.format = "csv"
 	}
 	f.format = cmp.Or(f.format, "ndjson")
-	if f.format != "csv" && f.format != "ndjson" {
-		return fmt.Errorf("--format %q is neither ndjson nor csv", f.format)
+	if f.format != "csv" && f.format != "ndjson" && f.format != "mqtt" {
+		return fmt.Errorf("--format %q is none of ndjson, csv and mqtt", f.format)
+	}
+	if f.format == "mqtt" && f.topic != "" {
+		return errors.New("--topic has no meaning with --format mqtt: the lines have topics")
 	}
 	if len(f.comma) != 1 {
 		return fmt.Errorf("--csv-comma %q is not one ASCII character", f.comma)
@@ -143,20 +148,32 @@ func (f *replayFlags) converter() func() converter {
 	return func() converter { return plainLines{} }
 }
 
-// choose returns the pipelines to run.
+// choose returns the pipelines to run: those that are named, or all, and those
+// whose results they gather.
 func (f *replayFlags) choose(s *setup) ([]actors.Pipeline, error) {
-	var all []actors.Pipeline
-	for i, plan := range s.plans {
-		if len(f.pipelines) > 0 && !slices.Contains(f.pipelines, plan.Name()) {
-			continue
-		}
-		spec := &s.specs[i]
-		all = append(all, newReplayPipeline(newPipeline(spec, plan, s.settings.GatewayID), cmp.Or(f.topic, concreteTopic(spec.Source.Topic))))
-	}
+	wanted := map[string]bool{}
 	for _, name := range f.pipelines {
-		if !slices.ContainsFunc(all, func(p actors.Pipeline) bool { return p.Name() == name }) {
+		if !slices.ContainsFunc(s.plans, func(p *query.Plan) bool { return p.Name() == name }) {
 			return nil, fmt.Errorf("--pipeline %s: there is none of that name in %s", name, s.file)
 		}
+		for name != "" {
+			wanted[name] = true
+			name = s.plans[slices.IndexFunc(s.plans, func(p *query.Plan) bool { return p.Name() == name })].Upstream()
+		}
+	}
+	var all []actors.Pipeline
+	for i, plan := range s.plans {
+		if len(f.pipelines) > 0 && !wanted[plan.Name()] {
+			continue
+		}
+		topic := f.topic
+		if f.format != "mqtt" {
+			if len(s.specs[i].Inputs) > 1 {
+				return nil, fmt.Errorf("pipeline %s is a join: lines without topics cannot tell its streams apart; use --format mqtt, or choose others with --pipeline", plan.Name())
+			}
+			topic = cmp.Or(topic, concreteTopic(s.specs[i].Inputs[0].Source.Topic))
+		}
+		all = append(all, newReplayPipeline(newPipeline(plan, s.settings.GatewayID), topic))
 	}
 	return all, nil
 }
@@ -189,8 +206,12 @@ func replay(ctx context.Context, s *setup, pipes []actors.Pipeline, source *file
 		}
 	}
 	store := &replayStore{MemoryStore: actors.NewMemoryStore(links...), causes: map[string]int64{}}
+	_, tables, err := openTables(s.doc, log)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := actors.New(engineConfig(s.settings, log), actors.Ports{
-		Store: store, Source: source, Pipelines: pipes, Links: links, Bounded: true,
+		Store: store, Source: source, Pipelines: pipes, Links: links, Tables: tables, Bounded: true,
 	})
 	if err != nil {
 		return nil, failed(exitConfig, err)

@@ -75,13 +75,15 @@ func runDaemon(ctx context.Context, s *setup, choice choices, cmd *cobra.Command
 	}
 	defer web.close()
 	for i, p := range s.plans {
-		log.Info("pipeline", "name", p.Name(), "topic", s.specs[i].Source.Topic)
+		log.Info("pipeline", "name", p.Name(), "source", s.specs[i].From())
 	}
 	for _, pair := range overlaps(s.specs) {
 		log.Warn("two topic filters overlap: a broker may send a message twice, and only deduplication tells", "filters", pair)
 	}
 	announcing := start(ctx, d.announce)
 	defer announcing.end()
+	watching := start(ctx, func(ctx context.Context) error { return d.tables.watch(ctx, d.engine) })
+	defer watching.end()
 	advising := start(ctx, func(ctx context.Context) error { return advise(ctx, s, log) })
 	defer advising.end()
 	if err := d.run(ctx); err != nil {

@@ -20,8 +20,9 @@ import (
 type setup struct {
 	file     string
 	settings *configs.Settings
-	specs    []query.PipelineSpec
-	plans    []*query.Plan // of the specs
+	doc      *query.Document
+	specs    []query.PipelineSpec // of doc
+	plans    []*query.Plan        // of the specs
 }
 
 // loadSetup reads a configuration file and reports everything that is wrong with
@@ -39,7 +40,7 @@ func parseSetup(file string, text []byte, env []string, flags *pflag.FlagSet) (*
 	if err != nil {
 		return nil, failed(exitConfig, fmt.Errorf("the configuration is not valid:\n%w", err))
 	}
-	s := &setup{file: file, settings: settings, specs: doc.Pipelines}
+	s := &setup{file: file, settings: settings, doc: doc, specs: doc.Pipelines}
 	faults := s.compile()
 	faults = append(faults, checkLoopback(settings.HTTP.Listen))
 	if err := errors.Join(append(faults, s.checkFiles())...); err != nil {
@@ -53,14 +54,11 @@ func (s *setup) compile() (faults []error) {
 	if len(s.specs) == 0 {
 		faults = append(faults, &query.Error{File: s.file, Path: "pipelines", Message: "there is none", Hint: "see configs/examples for complete files"})
 	}
-	for i := range s.specs {
-		plan, err := query.Compile(&s.specs[i])
-		if err != nil {
-			faults = append(faults, err)
-			continue
-		}
-		s.plans = append(s.plans, plan)
+	plans, err := s.doc.Compile(false)
+	if err != nil {
+		return append(faults, err)
 	}
+	s.plans = plans
 	return faults
 }
 

@@ -88,7 +88,7 @@ func printValidation(out io.Writer, s *setup, err error) error {
 	if err == nil {
 		v.Warnings = append(v.Warnings, overlaps(s.specs)...)
 		for i, p := range s.plans {
-			v.Pipelines = append(v.Pipelines, description{p.Name(), s.specs[i].Source.Topic, p.Conditions()})
+			v.Pipelines = append(v.Pipelines, description{p.Name(), s.specs[i].From(), p.Conditions()})
 		}
 	}
 	encoder := json.NewEncoder(out)

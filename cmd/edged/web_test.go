@@ -81,7 +81,7 @@ func TestMetrics(t *testing.T) {
 		return !strings.Contains(wantEvents, "\nedged_events_total 0\n") && strings.Contains(wantEvents, "edged_rows_total")
 	}, func() string { return wantEvents })
 	_, text := get(t, base, "/metrics")
-	allowed := []string{"stream", "output", "cause", "le"}
+	allowed := []string{"stream", "output", "cause", "le", "pipeline"}
 	label := regexp.MustCompile(`([a-z_]+)="([^"]*)"`)
 	values := map[string]bool{}
 	seen := map[string]bool{}

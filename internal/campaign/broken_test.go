@@ -25,6 +25,7 @@ type breakage struct {
 const (
 	crash = "TestCrash/in_flight_unlimited"
 	links = "TestBrokenLinks"
+	chain = "TestCrashStages"
 )
 
 var breakages = []breakage{
@@ -71,6 +72,38 @@ var breakages = []breakage{
 	{
 		name: "do not send again after a loss", file: "actors/gateway.go", test: links, sees: `missing|lost [1-9]`,
 		old: "g.up, g.sent = false, g.acked", new: "g.up = false",
+	},
+	{
+		name: "do not journal what is derived", file: "actors/committer.go", test: chain, sees: `stream line, .* faults`,
+		old: "	results := e.results[:0]\n", new: "	for i := range c.Records {\n		c.Records[i].Derived = nil\n	}\n	results := e.results[:0]\n",
+	},
+	{
+		name: "derive again in recovery", file: "actors/sequencer.go", test: chain, sees: `stream (line|site), .* faults`,
+		old: "return len(s.stages) > 1 && !ep.replay && len(ep.records) > 0", new: "return len(s.stages) > 1 && len(ep.records) > 0",
+	},
+	{
+		name: "one derived result per record", file: "actors/waves.go", test: chain, sees: `stream line, .* faults`,
+		old: "				s.offerResult(ep, r, rec, body)\n", new: "				s.offerResult(ep, r, rec, body)\n				return\n",
+	},
+	{
+		name: "apply one entry per record", file: "actors/key.go", test: chain, sees: `stream line, .* faults`,
+		old: "		t.cursor = at\n", new: "		if en.kind == derivedEntry {\n			k.applied = max(k.applied, en.event.Seq)\n		}\n		t.cursor = at\n",
+	},
+	{
+		name: "drop retractions", file: "actors/committer.go", test: chain, sees: `stream session, .* faults`,
+		old: "		if stream == \"\" {\n", new: "		if stream == \"\" || r.result.Kind == edged.RetractResult {\n",
+	},
+	{
+		name: "keep retractions from the next stage", file: "query/derive.go", test: chain, sees: `stream activity, .* faults`,
+		old: "if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult {", new: "if r.Kind != edged.PaneResult {",
+	},
+	{
+		name: "do not replay ticks", file: "actors/sequencer.go", test: chain, sees: `reissue|conflict|stream session, .* faults`,
+		old: "		if !ep.ends {\n			s.wake(ep, rec, 0)", new: "		if !ep.ends && !ep.replay {\n			s.wake(ep, rec, 0)",
+	},
+	{
+		name: "do not replay tables", file: "actors/sequencer.go", test: chain, sees: `stream device, .* faults`,
+		old: "		s.setTable(rec)\n	default:", new: "		if !ep.replay {\n			s.setTable(rec)\n		}\n	default:",
 	},
 }
 

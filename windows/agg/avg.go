@@ -6,16 +6,19 @@ import "edged"
 // keeps, because means do not merge and sums do.
 type Avg struct{}
 
-// Words implements [Function].
+// Name implements [Function].
+func (Avg) Name() string { return "avg" }
+
+// Words implements [Fixed].
 func (Avg) Words() []Word { return append([]Word{Counter}, Sum{}.Words()...) }
 
-// Init implements [Function].
+// Init implements [Fixed].
 func (Avg) Init(state []uint64) {
 	state[0] = 0
 	Sum{}.Init(state[1:])
 }
 
-// Add implements [Function].
+// Add implements [Fixed].
 func (Avg) Add(state []uint64, v edged.Value, _ edged.Timestamp) {
 	if v.Kind == edged.Number {
 		state[0]++
@@ -23,13 +26,13 @@ func (Avg) Add(state []uint64, v edged.Value, _ edged.Timestamp) {
 	}
 }
 
-// Merge implements [Function].
+// Merge implements [Fixed].
 func (Avg) Merge(dst, src []uint64) {
 	dst[0] += src[0]
 	Sum{}.Merge(dst[1:], src[1:])
 }
 
-// Result implements [Function].
+// Result implements [Fixed].
 func (Avg) Result(state []uint64) edged.Value {
 	return edged.NumberValue(total(state[1:]) / float64(state[0])) // no sum: NaN, thus null
 }

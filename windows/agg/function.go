@@ -2,7 +2,6 @@ package agg
 
 import (
 	"errors"
-	"fmt"
 	"math"
 
 	"edged"
@@ -12,6 +11,10 @@ import (
 var (
 	// ErrUnknown says that no function has the given name.
 	ErrUnknown = errors.New("unknown aggregate function")
+
+	// ErrParams says that a function cannot work on such a field or with such
+	// parameters.
+	ErrParams = errors.New("invalid aggregate parameters")
 
 	// ErrLayout says that a column cannot be computed as declared.
 	ErrLayout = errors.New("invalid aggregate column")
@@ -31,12 +34,25 @@ const (
 	Time                // a timestamp near the window's start; stored as the distance
 )
 
-// Function is one aggregate function. It is a stateless value: all methods work
-// on a state of as many words as Words lists, kept by the caller.
-//
-// Init must be called before anything else touches the state. Merge folds src,
-// whose events arrived after those of dst, into dst and leaves src alone.
+// Span is the interval of event time that a result speaks about, [Start, End).
+// Only functions that weigh values by time look at it.
+type Span struct {
+	Start edged.Timestamp
+	End   edged.Timestamp // [edged.MaxTimestamp]: no end, so nothing holds until then
+}
+
+// Function is one aggregate function: a stateless, comparable value that is
+// either a [Fixed] or a [Growing]. Equal functions have states that merge.
 type Function interface {
+	// Name is what [Find] knows the function by.
+	Name() string
+}
+
+// Fixed is a function whose state is as many words as Words lists, kept by the
+// caller. Init must be called before anything else touches them. Merge folds src,
+// whose events arrived after those of dst, into dst and leaves src alone.
+type Fixed interface {
+	Function
 	Words() []Word
 	Init(state []uint64)
 	Add(state []uint64, v edged.Value, t edged.Timestamp)
@@ -44,30 +60,18 @@ type Function interface {
 	Result(state []uint64) edged.Value
 }
 
-// Names lists the functions that [Find] knows.
-func Names() []string {
-	return []string{"count", "sum", "avg", "min", "max", "first", "last"}
-}
-
-// Find returns the function of that name, or [ErrUnknown].
-func Find(name string) (Function, error) {
-	switch name {
-	case "count":
-		return Count{}, nil
-	case "sum":
-		return Sum{}, nil
-	case "avg":
-		return Avg{}, nil
-	case "min":
-		return Min{}, nil
-	case "max":
-		return Max{}, nil
-	case "first":
-		return First{}, nil
-	case "last":
-		return Last{}, nil
-	}
-	return nil, fmt.Errorf("find function %q: %w; use one of %v", name, ErrUnknown, Names())
+// Growing is a function whose state grows with its input, up to a bound: a cell
+// of bytes, kept by the caller, which is its own canonical stored form. An empty
+// cell has seen nothing. Add and Merge work like append: they may change the
+// bytes of the first argument, and return it anew. Merge leaves src alone.
+//
+// Add, Merge and Result may only be called with cells that Check accepts.
+type Growing interface {
+	Function
+	Add(cell []byte, v edged.Value, t edged.Timestamp) []byte
+	Merge(dst, src []byte) []byte
+	Result(cell []byte, span Span) edged.Value
+	Check(cell []byte) bool
 }
 
 // none is the bit pattern of a Float word that holds no value yet. Inputs are
@@ -82,9 +86,5 @@ func load(word uint64) (float64, bool) {
 
 // optional returns the value of a Float word, null when it holds none.
 func optional(word uint64) edged.Value {
-	f, ok := load(word)
-	if !ok {
-		return edged.Value{}
-	}
-	return edged.NumberValue(f)
+	return edged.NumberValue(math.Float64frombits(word))
 }

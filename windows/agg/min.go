@@ -9,13 +9,16 @@ import (
 // Min is the smallest of the numbers. Of the two zeros, -0 is the smaller.
 type Min struct{}
 
-// Words implements [Function].
+// Name implements [Function].
+func (Min) Name() string { return "min" }
+
+// Words implements [Fixed].
 func (Min) Words() []Word { return []Word{Float} }
 
-// Init implements [Function].
+// Init implements [Fixed].
 func (Min) Init(state []uint64) { state[0] = none }
 
-// Add implements [Function].
+// Add implements [Fixed].
 func (Min) Add(state []uint64, v edged.Value, _ edged.Timestamp) {
 	if v.Kind != edged.Number {
 		return
@@ -27,8 +30,8 @@ func (Min) Add(state []uint64, v edged.Value, _ edged.Timestamp) {
 	state[0] = math.Float64bits(f)
 }
 
-// Merge implements [Function].
+// Merge implements [Fixed].
 func (Min) Merge(dst, src []uint64) { Min{}.Add(dst, optional(src[0]), 0) }
 
-// Result implements [Function].
+// Result implements [Fixed].
 func (Min) Result(state []uint64) edged.Value { return optional(state[0]) }

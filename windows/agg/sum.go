@@ -11,20 +11,23 @@ import (
 // window of readings loses nothing that a float64 can show.
 type Sum struct{}
 
-// Words implements [Function].
+// Name implements [Function].
+func (Sum) Name() string { return "sum" }
+
+// Words implements [Fixed].
 func (Sum) Words() []Word { return []Word{Float, Float} }
 
-// Init implements [Function].
+// Init implements [Fixed].
 func (Sum) Init(state []uint64) { state[0], state[1] = none, 0 }
 
-// Add implements [Function].
+// Add implements [Fixed].
 func (Sum) Add(state []uint64, v edged.Value, _ edged.Timestamp) {
 	if v.Kind == edged.Number {
 		accumulate(state, v.Float())
 	}
 }
 
-// Merge implements [Function].
+// Merge implements [Fixed].
 func (Sum) Merge(dst, src []uint64) {
 	if sum, ok := load(src[0]); ok {
 		accumulate(dst, sum)
@@ -32,7 +35,7 @@ func (Sum) Merge(dst, src []uint64) {
 	}
 }
 
-// Result implements [Function].
+// Result implements [Fixed].
 func (Sum) Result(state []uint64) edged.Value {
 	return edged.NumberValue(total(state)) // null if there is no sum, or none that is finite
 }

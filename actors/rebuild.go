@@ -1,0 +1,118 @@
+package actors
+
+import "edged"
+
+// rebuild replays the journal between the snapshot and the turn's epoch. A
+// snapshot older than the journal is of a key that had no event in between.
+func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
+	before := edged.Seq(0)
+	if t.first != none {
+		before = t.epoch.records[0].Seq
+	}
+	r := t.ref.router
+	h := history{
+		key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(),
+		active: snap.Active, known: found, waits: found, beats: found,
+	}
+	floor := k.keys.store.Position().Floor
+	from := max(k.applied, floor)
+	if k.keys.tables.Load() {
+		from = floor // the tables of then may have been journaled before the snapshot
+	}
+	return k.keys.store.Replay(from, func(rec *edged.Record) error {
+		if before == 0 || rec.Seq < before {
+			h.fold(rec)
+		}
+		return nil
+	})
+}
+
+// history gives one key what a journal holds for it: the same events and ticks
+// that the sequencer gave it.
+type history struct {
+	key      *keyActor
+	name     string
+	router   *router
+	pipeline Pipeline
+	event    edged.Event
+	out      edged.Output
+
+	active edged.Timestamp // of the last event
+	known  bool            // there was an event or a snapshot
+	waits  bool            // silence has not been noticed since
+	beats  bool            // there was no tick since that came later than the pulse
+}
+
+// fold folds one record into the key's task.
+func (h *history) fold(rec *edged.Record) {
+	if rec.Kind == edged.TableRecord {
+		h.pipeline.SetTable(rec.Topic, rec.Payload)
+		return
+	}
+	k := h.key
+	if rec.Seq <= k.applied || rec.Seq <= h.router.since {
+		return
+	}
+	h.out.Reset()
+	if rec.Kind == edged.MessageRecord && h.router.upstream == "" && h.pipeline.Accepts(rec.Topic) {
+		keep, poison := h.pipeline.Decode(h.blank(rec), rec.Topic, rec.Payload)
+		h.take(rec, keep && poison == nil)
+	}
+	for d := (derivedReader{rest: rec.Derived}); h.router.upstream != ""; {
+		name, body, ok := d.next()
+		if !ok {
+			break
+		}
+		if string(name) == h.router.upstream {
+			keep, poison := h.pipeline.Derive(h.blank(rec), body)
+			h.take(rec, keep && poison == nil)
+		}
+	}
+	if rec.Kind == edged.TickRecord {
+		h.tick(rec)
+	}
+	k.applied = rec.Seq
+}
+
+// blank returns the event to decode into.
+func (h *history) blank(rec *edged.Record) *edged.Event {
+	values := h.event.Values
+	if values == nil {
+		values = make([]edged.Value, 0, h.pipeline.Slots())
+	}
+	h.event = edged.Event{Arrival: rec.Arrival, Values: values[:0]}
+	return &h.event
+}
+
+// take is what sequencer.admit is to a live event.
+func (h *history) take(rec *edged.Record, keep bool) {
+	if !keep || h.event.Key != h.name {
+		return
+	}
+	h.active, h.known, h.waits, h.beats = rec.Time, true, true, true
+	if h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq}) {
+		return
+	}
+	h.event.Seq = rec.Seq
+	h.key.task.Observe(&h.out, &h.event, rec.Time)
+}
+
+// tick is what router.wake is to a live key.
+func (h *history) tick(rec *edged.Record) {
+	if !h.known {
+		return
+	}
+	r := h.router
+	silent := h.waits && r.idle > 0 && rec.Time.Sub(h.active) >= r.idle
+	if silent {
+		h.waits = false
+	}
+	beats := h.beats && r.every > 0
+	h.beats = beats && r.beats(h.active, rec.Time)
+	if !silent && !beats {
+		return
+	}
+	if !h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq, tick: true}) {
+		h.key.task.Tick(&h.out, rec.Seq, rec.Time)
+	}
+}

@@ -1,0 +1,92 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+
+	"edged"
+)
+
+// LoadTable replaces the content of a reference table. It becomes a record of the
+// journal: messages that are sequenced after it see it, also when they are
+// replayed. LoadTable returns when it has its place, which is before it is
+// durable, and waits while recovery runs. The same content again does nothing.
+func (e *Engine) LoadTable(ctx context.Context, t Table) error {
+	select {
+	case e.tables <- t:
+		return nil
+	case <-e.failed:
+		return e.failure
+	case <-e.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// tableInput is where the next table comes from; nil while one waits.
+func (s *sequencer) tableInput() <-chan Table {
+	if s.waits != nil {
+		return nil
+	}
+	return s.e.tables
+}
+
+// begin lets a table in that waits. Where pipelines take the results of others, it
+// must be the first record of an epoch with nothing before it on its way: what is
+// derived from earlier records is decoded after these, and must not see it.
+func (s *sequencer) begin() {
+	if s.waits == nil || len(s.stages) > 1 && (s.waving != nil || len(s.open.records) > 0) {
+		return
+	}
+	t := *s.waits
+	s.waits = nil
+	s.load(t)
+}
+
+// load journals a table if its content is new.
+func (s *sequencer) load(t Table) {
+	if s.over || s.holds(t.Name, t.Content) {
+		return
+	}
+	s.record(&edged.Record{Kind: edged.TableRecord, Time: s.clock.now, Topic: t.Name, Payload: t.Content})
+}
+
+func (s *sequencer) holds(name string, content []byte) bool {
+	known, ok := s.tables[name]
+	return ok && bytes.Equal(known, content)
+}
+
+// setTable hands the table of a record to the pipelines.
+func (s *sequencer) setTable(rec *edged.Record) {
+	if s.holds(rec.Topic, rec.Payload) {
+		return // it was only journaled again
+	}
+	if s.tables == nil {
+		s.tables = map[string][]byte{}
+	}
+	s.tables[rec.Topic] = rec.Payload
+	s.e.keys.tables.Store(true)
+	for _, r := range s.routers {
+		r.pipeline.SetTable(rec.Topic, rec.Payload)
+	}
+}
+
+// startTables takes the tables of the configuration up after recovery. Tables
+// that it does not name any more are not carried along. last is the start of the
+// last complete sweep, where the journal will be cut.
+func (s *sequencer) startTables(tables []Table, last edged.Seq) {
+	named := map[string]bool{}
+	for _, t := range tables {
+		named[t.Name] = true
+	}
+	for name := range s.tables {
+		if !named[name] {
+			delete(s.tables, name)
+		}
+	}
+	s.retable = len(s.tables) > 0 && last == s.next-1
+	for _, t := range tables {
+		s.load(t)
+	}
+}

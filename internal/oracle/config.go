@@ -1,0 +1,120 @@
+package oracle
+
+import "time"
+
+// Config describes a pipeline to [Run]: what a pipeline document says, as far as
+// it concerns time. Durations are milliseconds. The zero value of an option is
+// what a document has that does not mention it.
+type Config struct {
+	Window       Windowing
+	Trigger      Trigger
+	Accumulation string // "" is Accumulating
+	Lateness     int64
+	Empty        bool // fire on time also without events
+	WindowsMax   int  // open windows per key; 0: more than any script has
+	Watermark    Watermark
+	Ordered      bool // events wait until time has passed them
+	Dedup        bool // equal ID at equal time counts once
+	Columns      []Column
+}
+
+// The values of Config.Accumulation.
+const (
+	Accumulating = "accumulating"
+	Discarding   = "discarding"
+	Retracting   = "retracting"
+)
+
+// The values of Window.Type.
+const (
+	TumblingType = "tumbling"
+	HoppingType  = "hopping"
+	CumulateType = "cumulate"
+	CalendarType = "calendar"
+	GlobalType   = "global"
+	SessionType  = "session"
+	CountType    = "count"
+	SlidingType  = "sliding"
+	StateType    = "state"
+)
+
+// Windowing says how event time is cut. Each type reads its own members.
+type Windowing struct {
+	Type        string
+	Size        int64 // tumbling, hopping, cumulate, sliding
+	Period      int64 // hopping
+	Step        int64 // cumulate
+	Offset      int64
+	Gap         int64 // session
+	MaxDuration int64 // session and state: 0 is none
+	LookAhead   int64 // sliding
+	When        string
+	Open        string // state: fields of type bool
+	Close       string
+	ChangeOf    string // state: a field of any type
+	Count       int
+	CountStep   int // 0: as Count
+	Partial     bool
+	Unit        string // calendar: day, week, month, shift
+	Zone        string // calendar
+	At          int64  // calendar: day, week, month: ms after local midnight
+	WeekStart   time.Weekday
+	Shifts      []int64 // calendar: ms after local midnight, ascending
+}
+
+// Aligned reports whether windows are the same for all events and keys.
+func (w Windowing) Aligned() bool {
+	switch w.Type {
+	case TumblingType, HoppingType, CumulateType, CalendarType:
+		return true
+	}
+	return false
+}
+
+// Trigger says when a window fires besides on time.
+type Trigger struct {
+	Early, Late *Section // a nil Late is: after every event
+	FinalOnly   bool
+}
+
+// Section is what holds before a window's end, or after it.
+type Section struct {
+	When  Cond
+	Once  bool // fires only once: a document's repeat: false
+	Until *Cond
+}
+
+// Cond is a condition; exactly one member is set.
+type Cond struct {
+	Events   int
+	Delay    int64
+	Every    int64
+	Any      []Cond
+	All      []Cond
+	Sequence []Cond
+}
+
+// The values of Watermark.Type.
+const (
+	Bounded    = "bounded"
+	Ascending  = "ascending"
+	Punctuated = "punctuated"
+	Manual     = "manual"
+)
+
+// Watermark says how time passes.
+type Watermark struct {
+	Type           string // "" is Bounded
+	OutOfOrderness int64
+	IdleTimeout    int64  // 0: never; manual: has no effect
+	Field          string // punctuated: a number, ms
+	Per            string // the field that names an event's source; "": one source
+}
+
+// Column is one aggregate. Where is a field of type bool, or "".
+type Column struct {
+	Name     string
+	Function string
+	Field    string
+	Where    string
+}

@@ -1,0 +1,176 @@
+package query
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"edged"
+	"edged/elements"
+	"edged/mqtt/codec"
+)
+
+// ErrDerived says that bytes are not a result of the pipeline that is gathered.
+var ErrDerived = errors.New("malformed result of another pipeline")
+
+// Flags of a derived result.
+const (
+	derivedRetract = 1 << iota
+	derivedValues
+)
+
+// AppendDerived appends a result in the form in which a pipeline that gathers
+// this one reads it, and nothing if it is not for others: they take panes and
+// retractions.
+func (p *Plan) AppendDerived(dst []byte, r *edged.Result) []byte {
+	if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult {
+		return dst
+	}
+	flags := byte(0)
+	if r.Kind == edged.RetractResult {
+		flags |= derivedRetract
+	}
+	if len(r.Values) > 0 {
+		flags |= derivedValues
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, uint64(len(r.Key)))
+	dst = append(dst, r.Key...)
+	dst = binary.AppendVarint(dst, int64(r.Start))
+	dst = binary.AppendUvarint(dst, uint64(r.End)-uint64(r.Start))
+	dst = binary.AppendVarint(dst, int64(r.Watermark))
+	dst = binary.AppendUvarint(dst, uint64(r.Index))
+	for _, v := range r.Values {
+		dst = elements.AppendValue(dst, v)
+	}
+	return append(dst, r.Partial...)
+}
+
+// Derive makes an event of what [Plan.AppendDerived] of the upstream wrote. It
+// sets all of ev but Seq and Arrival. The errors are those of [Plan.Decode], and
+// [ErrDerived].
+func (p *Plan) Derive(ev *edged.Event, derived []byte) error {
+	in := &p.inputs[0]
+	if in.upstream == nil {
+		return fmt.Errorf("pipeline %s takes messages: %w", p.name, ErrDerived)
+	}
+	d := derivedReader{data: derived}
+	flags := d.byte()
+	from := &edged.Contribution{Retract: flags&derivedRetract != 0, Member: string(d.bytes())}
+	from.Start = edged.Timestamp(d.varint())
+	from.End = edged.Timestamp(uint64(from.Start) + d.uvarint())
+	from.Watermark = edged.Timestamp(d.varint())
+	index := d.uvarint()
+	var columns []edged.Value
+	for range in.upstream.Aggregates {
+		if flags&derivedValues == 0 || d.bad {
+			columns = append(columns, edged.Value{})
+			continue
+		}
+		columns = append(columns, d.value())
+	}
+	if d.bad || from.End < from.Start {
+		return fmt.Errorf("pipeline %s reads %s: %w", p.name, in.upstream.name, ErrDerived)
+	}
+	from.Partial = slices.Clone(d.data)
+	*ev = edged.Event{
+		Seq: ev.Seq, Arrival: ev.Arrival, Values: ev.Values[:0],
+		EventTime: from.End.Add(-1), From: from, Key: in.spec.Key.Value,
+	}
+	for len(ev.Values) < len(p.Slots) {
+		ev.Values = append(ev.Values, edged.Value{})
+	}
+	all := append([]edged.Value{
+		edged.TextValue(from.Member), edged.NumberValue(float64(from.Start)), edged.NumberValue(float64(from.End)), edged.NumberValue(float64(index)),
+	}, columns...)
+	for i, v := range all {
+		if slot := in.fields[i].slot; slot >= 0 {
+			ev.Values[slot] = v
+		}
+	}
+	if in.keyField >= 0 {
+		if err := derivedKey(ev, all[in.keyField]); err != nil {
+			return err
+		}
+	}
+	if from.Retract {
+		return nil // it is taken back whatever a filter would say of it
+	}
+	err := p.express(in, ev)
+	if err == ErrFiltered && index > 0 {
+		// What the member said of this window before may have been kept.
+		from.Retract, err = true, nil
+	}
+	return err
+}
+
+// derivedKey sets the key to a column of the upstream.
+func derivedKey(ev *edged.Event, v edged.Value) error {
+	switch v.Kind {
+	case edged.Text:
+		ev.Key = v.Text()
+	case edged.Number:
+		ev.Key = string(v.AppendJSON(nil))
+	}
+	switch {
+	case ev.Key == "":
+		return &edged.PoisonError{Cause: codec.CauseMissingKey, Detail: "the column that is the key is empty"}
+	case len(ev.Key) > codec.KeyBytesMax:
+		return &edged.PoisonError{Cause: codec.CauseKeyTooLong, Detail: "the column is too long to be a key"}
+	}
+	return nil
+}
+
+// derivedReader reads a derived result and remembers whether it was malformed.
+type derivedReader struct {
+	data []byte
+	bad  bool
+}
+
+func (d *derivedReader) skip(n int) {
+	if n <= 0 || n > len(d.data) {
+		d.bad, d.data = true, nil
+		return
+	}
+	d.data = d.data[n:]
+}
+
+func (d *derivedReader) byte() byte {
+	if len(d.data) == 0 {
+		d.bad = true
+		return 0
+	}
+	b := d.data[0]
+	d.skip(1)
+	return b
+}
+
+func (d *derivedReader) varint() int64 {
+	v, n := binary.Varint(d.data)
+	d.skip(n)
+	return v
+}
+
+func (d *derivedReader) uvarint() uint64 {
+	v, n := binary.Uvarint(d.data)
+	d.skip(n)
+	return v
+}
+
+func (d *derivedReader) bytes() []byte {
+	n := d.uvarint()
+	if n > uint64(len(d.data)) {
+		d.bad, d.data = true, nil
+		return nil
+	}
+	b := d.data[:n]
+	d.data = d.data[n:]
+	return b
+}
+
+func (d *derivedReader) value() edged.Value {
+	v, rest, err := elements.ReadValue(d.data)
+	d.data, d.bad = rest, d.bad || err != nil
+	return v
+}
