@@ -144,9 +144,11 @@ func (t *chainTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) 
 	}
 }
 
-func (t *chainTask) End(out *edged.Output, seq edged.Seq) { t.fire(out, seq, edged.ByEnd) }
-func (t *chainTask) Active() edged.Timestamp              { return t.active }
-func (t *chainTask) Bytes() int                           { return 100 + t.n }
+func (t *chainTask) End(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
+	t.fire(out, seq, edged.ByEnd)
+}
+func (t *chainTask) Active() edged.Timestamp { return t.active }
+func (t *chainTask) Bytes() int              { return 100 + t.n }
 
 func (t *chainTask) Open() int {
 	if t.n > 0 || t.p.every > 0 && t.beats {
@@ -309,7 +311,7 @@ func (o *chainOracle) ticks(p *chainPipeline, rec *edged.Record, end bool) {
 		k.beats = beats && rec.Time.Sub(k.active) < p.every+p.span
 		switch {
 		case end:
-			k.task.End(&o.out, rec.Seq)
+			k.task.End(&o.out, rec.Seq, rec.Time)
 		case silent || beats:
 			k.waits = k.waits && !silent
 			k.task.Tick(&o.out, rec.Seq, rec.Time)

@@ -136,7 +136,7 @@ func (k *keyActor) fold(t *turn) {
 		case tickEntry:
 			k.task.Tick(out, en.event.Seq, en.time)
 		case endEntry:
-			k.task.End(out, en.event.Seq)
+			k.task.End(out, en.event.Seq, en.time)
 		}
 		for len(t.marks) < len(out.Results) {
 			t.marks = append(t.marks, at)

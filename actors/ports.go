@@ -75,7 +75,7 @@ type Task interface {
 	// tick may concern both, or nothing that the key waits for.
 	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 	// End tells that no event will ever come.
-	End(out *edged.Output, seq edged.Seq)
+	End(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 
 	Active() edged.Timestamp // processing time of the last event
 	Open() int               // windows that wait

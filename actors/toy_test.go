@@ -99,10 +99,12 @@ func (t *toyTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 	}
 }
 
-func (t *toyTask) End(out *edged.Output, seq edged.Seq) { t.fire(out, seq, edged.ByEnd) }
-func (t *toyTask) Active() edged.Timestamp              { return t.active }
-func (t *toyTask) Open() int                            { return min(t.n, 1) }
-func (t *toyTask) Bytes() int                           { return 32 }
+func (t *toyTask) End(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
+	t.fire(out, seq, edged.ByEnd)
+}
+func (t *toyTask) Active() edged.Timestamp { return t.active }
+func (t *toyTask) Open() int               { return min(t.n, 1) }
+func (t *toyTask) Bytes() int              { return 32 }
 
 func (t *toyTask) AppendBinary(dst []byte) ([]byte, error) {
 	return fmt.Appendf(dst, "%d %d %d %d", t.n, t.sum, t.firing, t.active), nil
@@ -229,7 +231,7 @@ func toyExpected(messages []edged.Message) []string {
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(tasks)) {
-		tasks[k].End(&out, 0)
+		tasks[k].End(&out, 0, 0)
 	}
 	var rows []string
 	for i := range out.Results {

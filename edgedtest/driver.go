@@ -264,7 +264,7 @@ func (d *Driver) End() ([]Result, error) {
 	}
 	d.ended = true
 	d.seq++
-	d.stages(func(p *pipeline) { d.all(p, func(t task) { t.End(&d.out, d.seq) }) })
+	d.stages(func(p *pipeline) { d.all(p, func(t task) { t.End(&d.out, d.seq, d.now) }) })
 	return d.finish(), nil
 }
 

@@ -51,7 +51,7 @@ type task interface {
 	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 	SourceIdle(out *edged.Output, source string, seq edged.Seq, now edged.Timestamp)
 	SourceActive(out *edged.Output, source string, seq edged.Seq, now edged.Timestamp)
-	End(out *edged.Output, seq edged.Seq)
+	End(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 	AppendBinary(dst []byte) ([]byte, error)
 	Restore(state []byte) error
 }

@@ -264,7 +264,7 @@ func FuzzDerive(f *testing.F) {
 		task := q.NewTask("all")
 		task.Observe(&out, &ev, 0)
 		task.Observe(&out, &ev, 500)
-		task.End(&out, 9)
+		task.End(&out, 9, task.Active())
 		for i := range out.Results {
 			if row := q.AppendRow(nil, &out.Results[i], "g", 1); !json.Valid(row) {
 				t.Fatalf("%s", row)

@@ -354,7 +354,7 @@ func TestRestoreOfHeldEventWithoutValues(t *testing.T) {
 	if other.Open() != 1 {
 		t.Fatalf("%d open, want the one that is held", other.Open())
 	}
-	other.End(&out, 10)
+	other.End(&out, 10, other.Active())
 }
 
 // Columns may have names that mean something else in expressions.

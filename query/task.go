@@ -362,9 +362,10 @@ func (t *Task) SourceActive(out *edged.Output, source string, seq edged.Seq, now
 	t.follow(out, seq, now)
 }
 
-// End tells the task that its bounded input has ended: all windows fire.
-func (t *Task) End(out *edged.Output, seq edged.Seq) {
-	by := t.moment(seq, edged.ByEnd, t.active)
+// End tells the task, at processing time now, that its bounded input has ended: all
+// windows fire.
+func (t *Task) End(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
+	by := t.moment(seq, edged.ByEnd, now)
 	if p := t.past(); p != nil {
 		from := len(out.Results)
 		p.end(t.fold, out, by)

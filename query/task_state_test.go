@@ -57,7 +57,7 @@ func TestRestoreWithLessLateness(t *testing.T) {
 	}
 	out.Reset()
 	task.Observe(&out, &edged.Event{EventTime: 33, Identity: 1, Values: make([]edged.Value, 1)}, 9)
-	task.End(&out, 9)
+	task.End(&out, 9, task.Active())
 	if n := len(task.seen.live()); len(out.Results) != 2 || n > 2 {
 		t.Errorf("%d panes and %d events seen, want 2 and at most 2", len(out.Results), n)
 	}
@@ -95,7 +95,7 @@ func FuzzTaskRestore(f *testing.F) {
 			task.Observe(&out, &edged.Event{EventTime: at, Identity: uint64(i), Values: make([]edged.Value, 1)}, task.Active())
 			task.Tick(&out, 0, at)
 		}
-		task.End(&out, 0)
+		task.End(&out, 0, task.Active())
 		if task.Open() != 0 {
 			t.Fatalf("%d windows are open after the end", task.Open())
 		}

@@ -121,9 +121,9 @@ func check(t *testing.T, p *Plan, steps []step) {
 	}
 	out.Reset()
 	outMoved.Reset()
-	steady.End(&out, 999)
-	moved.End(&outMoved, 999)
-	batched.End(&all, 999)
+	steady.End(&out, 999, steady.Active())
+	moved.End(&outMoved, 999, moved.Active())
+	batched.End(&all, 999, batched.Active())
 	m.advance(integer(math.MaxInt64), 999, edged.ByEnd)
 	compare(len(steps))
 	var collected []string
@@ -290,7 +290,7 @@ func TestTaskAgainstOracle(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"d0", "d1", "d2"} {
-		tasks[key].End(&out, 0)
+		tasks[key].End(&out, 0, tasks[key].Active())
 	}
 	var got, want []string
 	for _, r := range out.Results {
@@ -361,7 +361,7 @@ func TestIdleClose(t *testing.T) {
 	if task.Active() != 10050 || out.Duplicates != 1 {
 		t.Errorf("a duplicate is no sign of life: active at %d, %d duplicates", task.Active(), out.Duplicates)
 	}
-	task.End(&out, 9)
+	task.End(&out, 9, task.Active())
 	expect("end", "on_time by end 0 [20,30)")
 }
 

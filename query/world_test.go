@@ -191,12 +191,12 @@ func (w *world) active(source string) {
 func (w *world) end() {
 	w.all(func(i int, t *Task, out *edged.Output) {
 		if w.plans[i].Upstream() == "" {
-			t.End(out, w.seq)
+			t.End(out, w.seq, t.Active())
 		}
 	})
 	w.all(func(i int, t *Task, out *edged.Output) {
 		if w.plans[i].Upstream() != "" {
-			t.End(out, w.seq)
+			t.End(out, w.seq, t.Active())
 		}
 	})
 }

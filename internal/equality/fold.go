@@ -162,7 +162,7 @@ func (f *Fold) tick(p *folded, rec *edged.Record, said []flowing) []flowing {
 func (f *Fold) end(p *folded, rec *edged.Record, said []flowing) []flowing {
 	for _, key := range slices.Sorted(maps.Keys(p.keys)) {
 		var out edged.Output
-		p.keys[key].task.End(&out, rec.Seq)
+		p.keys[key].task.End(&out, rec.Seq, rec.Time)
 		said = f.say(p, &out, said)
 	}
 	return said
