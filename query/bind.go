@@ -142,7 +142,7 @@ func (p *Plan) bindWindows(f *fold) error {
 	f.windows = windows.Spec{
 		AllowedLateness: w.AllowedLateness, Empty: w.Empty, OpenMax: w.WindowsMax, ElementsMax: w.ElementsMax,
 		Trigger:  windows.Trigger{FinalOnly: w.FinalOnly, Early: w.Early.section(), Late: w.Late.section()},
-		Partials: p.env.Inner && !slices.ContainsFunc(p.Aggregates, func(a AggregateSpec) bool { return a.Function == mergeFunction }),
+		Partials: p.env.Inner,
 	}
 	switch w.Accumulation {
 	case "discarding":
@@ -165,8 +165,7 @@ func (p *Plan) bindWindows(f *fold) error {
 		merge = nil
 	}
 	f.group = &windows.GroupSpec{Windows: f.windows, Merge: merge, ContributionsMax: p.spec.Group.ContributionsMax}
-	f.group.Windows.Partials = false
-	if up := p.inputs[0].upstream.fold; up.group == nil && up.windows.Partials {
+	if up := p.inputs[0].upstream.fold; up.windows.Partials {
 		f.group.Upstream = up.windows.Layout
 	}
 	return f.group.Validate()
@@ -279,17 +278,15 @@ func (p *Plan) layout() (layout *agg.Layout, merge []int, err error) {
 	columns := make([]agg.Column, len(p.Aggregates))
 	for i, a := range p.Aggregates {
 		if a.Function == mergeFunction {
-			up := p.inputs[0].upstream
-			at := slices.IndexFunc(up.Aggregates, func(other AggregateSpec) bool { return other.Name == a.Field })
-			f, err := agg.Find(up.Aggregates[at].Function, up.kindOf(up.Aggregates[at].Slot), up.Aggregates[at].Params)
+			f, err := p.function(i)
 			if err != nil {
 				return nil, nil, err
 			}
 			columns[i] = windows.Merged(f)
-			merge = append(merge, at)
+			merge = append(merge, p.mergedColumn(i))
 			continue
 		}
-		f, err := agg.Find(a.Function, p.kindOf(a.Slot), a.Params)
+		f, err := p.function(i)
 		if err != nil {
 			return nil, nil, fmt.Errorf("aggregate %q: %w", a.Name, err)
 		}
@@ -301,6 +298,20 @@ func (p *Plan) layout() (layout *agg.Layout, merge []int, err error) {
 	}
 	layout, err = agg.NewLayout(columns)
 	return layout, merge, err
+}
+
+// function returns what a column computes. A merged column goes on with what the
+// one that it merges computes, through as many stages as there are.
+func (p *Plan) function(i int) (agg.Function, error) {
+	if p.Aggregates[i].Function == mergeFunction {
+		return p.inputs[0].upstream.function(p.mergedColumn(i))
+	}
+	return agg.Find(p.Aggregates[i].Function, p.kindOf(p.Aggregates[i].Slot), p.Aggregates[i].Params)
+}
+
+// mergedColumn returns the column of the upstream that a column merges.
+func (p *Plan) mergedColumn(i int) int {
+	return slices.IndexFunc(p.inputs[0].upstream.Aggregates, func(other AggregateSpec) bool { return other.Name == p.Aggregates[i].Field })
 }
 
 // kindOf returns the kind of the values at a slot.

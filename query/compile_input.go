@@ -64,6 +64,9 @@ func (c *compiler) upstream(in *input, s *scope) {
 	if up.Window == nil {
 		c.fault(in.spec.at("source.pipeline"), "", "%q has no windows whose results could be gathered", up.name)
 	}
+	if up.Window != nil && up.Window.Accumulation == "discarding" {
+		c.fault(in.spec.at("source.pipeline"), "let it accumulate, or retract", "%q discards: what it says of a window later would replace what it said before", up.name)
+	}
 	if up.spec.Backlog.Horizon > 0 {
 		c.fault(in.spec.at("source.pipeline"), "gather a second pipeline over the same topic, without backlog",
 			"%q has a backlog: what it finds out about the past would replace what it has said before", up.name)

@@ -160,6 +160,12 @@ func (c *compiler) watermark() {
 	if c.plan.Watermark.Type == "manual" {
 		c.plan.Watermark.IdleTimeout = 0
 	}
+	if idle := &c.plan.Watermark.IdleTimeout; *idle > 0 && len(c.plan.inputs) == 1 && c.plan.inputs[0].upstream != nil {
+		// A member speaks when its window has ended, and at last when it has been silent.
+		if up := c.plan.inputs[0].upstream; up.Window != nil {
+			*idle += up.Watermark.IdleTimeout + up.reach() - up.Window.AllowedLateness
+		}
+	}
 	m := c.plan.Watermark
 	if (m.Type == "punctuated") != (m.Field != "") {
 		c.fault("watermark.field", "", "must be given exactly when the type is punctuated")
@@ -223,6 +229,9 @@ func (c *compiler) order() {
 	}
 	if c.spec.Upstream() != "" && (c.plan.ordered || c.spec.Backlog.Horizon > 0) {
 		c.fault("source.pipeline", "take them in the pipeline that is gathered", "neither order nor changes nor backlog are offered for the results of a pipeline")
+	}
+	if c.spec.Backlog.Horizon > 0 && !c.plan.ordered && w != nil && (w.Type == WindowCount || w.Type == WindowGlobal) {
+		c.fault("backlog", "", "has no meaning for %s windows: no event is too late for them", w.Type)
 	}
 	if c.spec.Backlog.Horizon > 0 && (w == nil || c.spec.Join != nil) {
 		c.fault("backlog", "", "needs a window, and no join")

@@ -174,8 +174,6 @@ func (c *compiler) merged(path string, a *AggregateSpec) {
 	switch {
 	case i < 0:
 		c.fault(path+".field", Suggest(a.Field, up.Columns(edged.PaneResult)), "%s has no column %q", up.name, a.Field)
-	case up.spec.Upstream() != "":
-		c.fault(path+".function", "", "%s gathers results itself; what it merged cannot be merged again", up.name)
 	case a.Where != "":
 		c.fault(path+".where", "filter where it is gathered first", "what is merged cannot be filtered")
 	case a.Params != agg.Params{} && a.Params != agg.Params{Interpolation: agg.Step}:

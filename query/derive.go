@@ -27,6 +27,9 @@ func (p *Plan) AppendDerived(dst []byte, r *edged.Result) []byte {
 	if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult {
 		return dst
 	}
+	if r.Kind == edged.RetractResult && p.Window.Type != WindowSession {
+		return dst // the pane that follows is about the same window, and replaces the one before
+	}
 	flags := byte(0)
 	if r.Kind == edged.RetractResult {
 		flags |= derivedRetract

@@ -163,6 +163,7 @@ func (l *lane) release(f *fold, out *edged.Output, to edged.Timestamp, by window
 		n = s.order.Len()
 	}
 	emit := func(ev *edged.Event) { l.pass(f, out, ev, by) }
+	from := len(out.Results)
 	for i := range n {
 		ev := edged.Event{Key: by.Key}
 		s.order.Event(i, &ev)
@@ -173,6 +174,9 @@ func (l *lane) release(f *fold, out *edged.Output, to edged.Timestamp, by window
 		out.Suppressed += s.chain.Step(&ev, emit)
 	}
 	s.order.DropFront(n)
+	for i := range out.Results[from:] {
+		out.Results[from+i].Watermark = to // time has come so far: that is why they leave
+	}
 }
 
 // flush lets the events go that a change detector holds back.

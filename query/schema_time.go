@@ -31,7 +31,7 @@ func timeKeys() []Key {
 		{"pipelines[].watermark", "map", "", "How event time is known to pass, per key."},
 		{"pipelines[].watermark.type", "bounded|ascending|punctuated|quantile|manual", "bounded", "bounded: the newest time less out_of_orderness. ascending: times of a key strictly rise. punctuated: a field of the events says it. quantile: the newest time less a delay that is learned. manual: only the driver moves it."},
 		{"pipelines[].watermark.out_of_orderness", "duration", "2s", "How far events of one key may be out of order. Windows close this much later. For quantile it is the least delay."},
-		{"pipelines[].watermark.idle_timeout", "duration", "30s", "Silence after which the windows of a key close without a further event. 0s: never, and so for manual watermarks."},
+		{"pipelines[].watermark.idle_timeout", "duration", "30s", "Silence after which the windows of a key close without a further event. 0s: never, and so for manual watermarks. In a pipeline that gathers the results of another one it comes on top of the length of that one's windows and its own idle_timeout, because members speak when their windows have ended."},
 		{"pipelines[].watermark.field", "text", "", "punctuated: the number field that holds the watermark, in milliseconds since the Unix epoch. Null says nothing."},
 		{"pipelines[].watermark.quantile", "number", "0.99", "quantile: the share of events that the learned delay should cover."},
 		{"pipelines[].watermark.delay_max", "duration", "1m", "quantile: the longest delay that is learned."},

@@ -157,19 +157,21 @@ func (t *Task) observed(out *edged.Output, ev *edged.Event, now edged.Timestamp)
 		return t.told(out, ev.From, now)
 	}
 	until := f.plan.inputs[ev.Stream].guard.Until(ev.Arrival)
-	at, mark := ev.EventTime, watermark.None
-	if at > until {
-		at = until
-		out.Ahead++
-	}
+	mark := watermark.None
 	if slot := f.plan.marks.mark; slot >= 0 && ev.Values[slot].Kind == edged.Number {
-		mark = min(timestamp(ev.Values[slot].Float()), until)
+		mark = timestamp(ev.Values[slot].Float())
+	}
+	ahead := ev.EventTime > until || mark > until || mark == edged.MaxTimestamp
+	if ahead {
+		out.Ahead++ // it counts, and says nothing about time
 	}
 	sources := t.sources()
-	if sources == nil {
-		return t.live.observe(f, at, mark)
-	}
-	if !sources.Observe(t.source(ev, now), at, mark, now) {
+	switch {
+	case sources == nil && ahead:
+		return t.live.watermark()
+	case sources == nil:
+		return t.live.observe(f, ev.EventTime, mark)
+	case ahead && !sources.Active(t.source(ev, now), now), !ahead && !sources.Observe(t.source(ev, now), ev.EventTime, mark, now):
 		out.Overflow++
 	}
 	return sources.Current()

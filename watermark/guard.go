@@ -12,7 +12,7 @@ type Policy uint8
 
 // The policies.
 const (
-	Accept     Policy = iota // it stays as it is, but does not move the watermark past our time
+	Accept     Policy = iota // it stays as it is, but says nothing about time
 	Clamp                    // it gets the latest time that is believed
 	DeadLetter               // it is refused
 
@@ -82,8 +82,8 @@ func (g Guard) Validate() error {
 
 // Until returns the latest time that is believed of something that arrived at
 // that time of our clock. Without a guard, or when our clock is not trusted
-// (arrival 0), it is [edged.MaxTimestamp]. No time later than that, event time
-// or mark, may be given to [Strategy.Observe]: give it the earlier of both.
+// (arrival 0), it is [edged.MaxTimestamp]. An event of which the time or the mark is
+// later must not be given to [Strategy.Observe].
 func (g Guard) Until(arrival edged.Timestamp) edged.Timestamp {
 	if g.AheadMax == 0 || arrival == 0 {
 		return edged.MaxTimestamp

@@ -13,7 +13,7 @@ type successor interface {
 const emptyCountMax = 1 << 14
 
 // openEmpty opens the windows without events that the watermark's way from there
-// to where it is now has ended; the advance will fire them. Those beyond the limit
+// to where it is now has ended, none before the key's first; the advance will fire them. Those beyond the limit
 // are refused.
 func (o *Operator) openEmpty(out *edged.Output, from edged.Timestamp) {
 	next, ok := o.shape.spec.Assigner.(successor)

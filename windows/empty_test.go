@@ -17,24 +17,31 @@ func TestEmptyWindows(t *testing.T) {
 				"on_time 0 [10,20) 0 null null last end W40",
 				"on_time 0 [20,30) 0 null null last end W40",
 				"on_time 0 [30,40) 1 3 [3] last end W40"}},
-		{"none before the first watermark, none after the end", windows.Spec{Assigner: ten, Empty: true},
-			"w25 w9223372036854775807", nil},
+		{"none before the first event, none after the end", windows.Spec{Assigner: ten, Empty: true},
+			"w25 w35 w9223372036854775807", nil},
+		{"from the first event on", windows.Spec{Assigner: ten, Empty: true},
+			"e5 w21", []string{
+				"on_time 0 [0,10) 1 1 [1] last end W21",
+				"on_time 0 [10,20) 0 null null last end W21"}},
 		{"a late event fires it again", windows.Spec{Assigner: ten, Empty: true, AllowedLateness: 10},
-			"w5 w12 r e3", []string{
-				"on_time 0 [0,10) 0 null null end W12",
-				"late 1 [0,10) 1 4 [4] watermark W12"}},
+			"e5 w12 w22 r e13", []string{
+				"on_time 0 [0,10) 1 1 [1] end W12",
+				"on_time 0 [10,20) 0 null null end W22",
+				"late 1 [10,20) 1 5 [5] watermark W22"}},
 		{"no more than the limit", windows.Spec{Assigner: ten, Empty: true, OpenMax: 2},
-			"w0 w45", []string{
+			"e-5 w0 w45", []string{
+				"on_time 0 [-10,0) 1 1 [1] last end W0",
 				"skipped", "skipped",
 				"on_time 0 [0,10) 0 null null last end W45",
 				"on_time 0 [10,20) 0 null null last end W45"}},
 		{"overlapping", windows.Spec{Assigner: windows.Hopping{Size: 10, Period: 5}, Empty: true},
 			"w0 e7 w15", []string{
-				"on_time 0 [-5,5) 0 null null last end W15",
 				"on_time 0 [0,10) 1 2 [2] last end W15",
 				"on_time 0 [5,15) 1 2 [2] last end W15"}},
 		{"final panes, too", windows.Spec{Assigner: ten, Empty: true, AllowedLateness: 3, Trigger: windows.Trigger{FinalOnly: true}},
-			"w1 w11 r w13", []string{"on_time 0 [0,10) 0 null null last end W13"}},
+			"e-5 w1 w11 r w13", []string{
+				"on_time 0 [-10,0) 1 1 [1] last end W11",
+				"on_time 0 [0,10) 0 null null last end W13"}},
 	}.run(t)
 }
 
@@ -42,9 +49,9 @@ func TestEmptyWindows(t *testing.T) {
 func TestEmptyWindowsOfALongJump(t *testing.T) {
 	spec := valid(t, windows.Spec{Assigner: windows.Tumbling{Size: 1}, Empty: true, Layout: plain(t)})
 	s, out := spec.New(), edged.Output{}
-	s.Advance(&out, -1<<62, windows.Moment{})
+	s.Add(&out, &edged.Event{EventTime: -1 << 62, Values: []edged.Value{edged.NumberValue(1)}}, windows.Moment{})
 	s.Advance(&out, 1<<62, windows.Moment{})
-	if len(out.Results) != windows.OpenMaxDefault || out.Overflow != 1<<14 || s.Open() != 0 {
+	if len(out.Results) != windows.OpenMaxDefault+1 || out.Overflow != 1<<14 || s.Open() != 0 {
 		t.Errorf("%d panes, overflow %d, %d open", len(out.Results), out.Overflow, s.Open())
 	}
 }

@@ -13,6 +13,9 @@ import (
 // naive is what the operator must do, written without any thought of cost: every
 // window keeps every event it ever took, and everything is computed anew.
 type naive struct {
+	begun bool            // an event was taken
+	first edged.Timestamp // the end of its window
+
 	spec *windows.Spec
 	w    edged.Timestamp
 	open []*naiveWindow
@@ -120,6 +123,9 @@ func (m *naive) add(t, now edged.Timestamp, n int) {
 			o = m.create(w)
 		}
 		took = true
+		if !m.begun {
+			m.begun, m.first = true, w.End
+		}
 		o.all, o.fresh = append(o.all, naiveEvent{t, now, n}), append(o.fresh, naiveEvent{t, now, n})
 		m.look(o, now, edged.ByWatermark)
 	}
@@ -167,7 +173,8 @@ func (m *naive) advance(to edged.Timestamp) {
 	m.w = to
 	if next, ok := m.spec.Assigner.(interface {
 		Next(edged.Timestamp) (windows.Window, bool)
-	}); ok && m.spec.Empty && from != math.MinInt64 && to != math.MaxInt64 {
+	}); ok && m.spec.Empty && m.begun && to != math.MaxInt64 {
+		from := max(from, m.first)
 		n := 0
 		for w, ok := next.Next(from); ok && w.End <= to; w, ok = next.Next(w.End) {
 			if m.find(w) != nil {

@@ -27,6 +27,10 @@ type Operator struct {
 type annex struct {
 	cells [][]byte     // of the panes, if the layout has any
 	gone  []retraction // of windows that are part of others now
+
+	// begun is the end of the window of the key's first event, from which on windows
+	// without events fire. MaxTimestamp: there was none.
+	begun edged.Timestamp
 }
 
 // NewOperator returns the state of a key without events. The spec must be valid,
@@ -35,8 +39,8 @@ func NewOperator(spec *Spec) Operator { return newOperator(spec.panes()) }
 
 func newOperator(f *shape) Operator {
 	o := Operator{shape: f, watermark: edged.MinTimestamp, due: edged.MaxTimestamp, tick: edged.MaxTimestamp}
-	if f.cells > 0 || f.spec.Session != nil {
-		o.annex = &annex{}
+	if f.cells > 0 || f.spec.Session != nil || f.spec.Empty {
+		o.annex = &annex{begun: edged.MaxTimestamp}
 	}
 	if f.spec.Empty {
 		o.due = edged.MinTimestamp // nobody opens the windows that have no events
@@ -102,6 +106,9 @@ func (o *Operator) Add(out *edged.Output, ev *edged.Event, by Moment) {
 			continue
 		}
 		taken = true
+		if o.shape.spec.Empty && o.annex.begun == edged.MaxTimestamp {
+			o.annex.begun = w.End
+		}
 		o.update(out, ev, p, by)
 	}
 	switch {
@@ -123,8 +130,8 @@ func (o *Operator) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 	if to < o.due {
 		return
 	}
-	if o.shape.spec.Empty && from != edged.MinTimestamp && to != edged.MaxTimestamp {
-		o.openEmpty(out, from)
+	if o.shape.spec.Empty && to != edged.MaxTimestamp {
+		o.openEmpty(out, max(from, o.annex.begun))
 	}
 	for i := range o.Open() {
 		o.settle(out, o.pane(i), from, by)

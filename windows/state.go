@@ -56,6 +56,9 @@ func (o *Operator) AppendBinary(dst []byte) []byte {
 		}
 		before = w.Start
 	}
+	if f.spec.Empty {
+		dst = binary.AppendVarint(dst, int64(o.annex.begun))
+	}
 	if f.spec.Session == nil {
 		return dst
 	}
@@ -96,6 +99,9 @@ func (o *Operator) Restore(data []byte) ([]byte, error) {
 	r.watermark = edged.Timestamp(d.varint())
 	if err := r.restoreEach(&d, "window", r.restoreWindow); err != nil {
 		return nil, err
+	}
+	if o.shape.spec.Empty {
+		r.annex.begun = edged.Timestamp(d.varint())
 	}
 	if o.shape.spec.Session != nil {
 		if err := r.restoreEach(&d, "retraction", r.restoreRetraction); err != nil {

@@ -5,6 +5,9 @@ import "slices"
 // panes are windows that events are put into: aligned ones, the global one, and
 // sessions.
 type panes struct {
+	begun bool  // an event was taken
+	first int64 // the end of its window: empty ones come after it
+
 	*base
 	open []*opened
 }
@@ -50,6 +53,9 @@ func (p *panes) add(e *event) {
 		}
 		win.all, win.fresh = append(win.all, e), append(win.fresh, e)
 		taken = append(taken, win)
+		if !p.begun {
+			p.begun, p.first = true, at.end
+		}
 	}
 	if len(missed) > 0 {
 		p.base.late(e, missed, len(taken) == 0)
@@ -162,8 +168,8 @@ func (p *panes) sorted() []*opened {
 
 // advance implements operator.
 func (p *panes) advance(from int64, cause string) {
-	if p.Empty && p.Window.Aligned() && from != minTime && p.w != maxTime {
-		for _, at := range ending(p.Window, from, p.w) {
+	if p.Empty && p.Window.Aligned() && p.begun && p.w != maxTime {
+		for _, at := range ending(p.Window, max(from, p.first), p.w) {
 			if p.find(at) == nil {
 				p.create(at)
 			}

@@ -175,10 +175,16 @@ func (t *task) advance(to int64, cause string) {
 	}
 	t.cause = cause
 	slices.SortStableFunc(t.waiting, byTime)
+	said := len(t.out)
 	for len(t.waiting) > 0 && (t.waiting[0].Time < to || to == maxTime) {
 		t.waiting[0].now = t.now
 		t.windows.add(t.waiting[0])
 		t.waiting = t.waiting[1:]
+	}
+	for i := range t.out[said:] {
+		if t.out[said+i].Kind == PaneLine {
+			t.out[said+i].Watermark = to
+		}
 	}
 	from := t.w
 	t.w = to

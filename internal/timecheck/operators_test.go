@@ -179,9 +179,15 @@ func (k *rig) advance(to edged.Timestamp, cause edged.Cause) {
 		return
 	}
 	slices.SortStableFunc(k.waiting, inTime)
+	from := len(k.lines)
 	for len(k.waiting) > 0 && (k.waiting[0].EventTime < to || to == edged.MaxTimestamp) {
 		k.add(k.waiting[0], cause)
 		k.waiting = k.waiting[1:]
+	}
+	for i := range k.lines[from:] {
+		if l := &k.lines[from+i]; l.Kind == oracle.PaneLine {
+			l.Watermark = int64(to)
+		}
 	}
 	k.do(0, func(out *edged.Output) { k.state.Advance(out, to, k.moment(cause)) })
 }
