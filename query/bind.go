@@ -332,10 +332,28 @@ func (p *Plan) horizon() int64 {
 	return p.reach() + p.spec.Backlog.Horizon
 }
 
+// length returns about how long windows last, in ms, and 0 where events decide.
+func (p *Plan) length() int64 {
+	switch w := p.Window; w.Type {
+	case WindowTumbling, WindowHopping, WindowCumulate, WindowSliding:
+		return w.Size + w.LookAhead
+	case WindowCalendar:
+		return w.unitLength()
+	case WindowSession:
+		return max(w.Gap, w.MaxDuration)
+	}
+	return 0
+}
+
+// unitLength returns the length of the longest calendar window of the unit, in ms.
+func (w *WindowSpec) unitLength() int64 {
+	const hour, day = 3600 * 1000, 25 * 3600 * 1000 // a day that clocks make longer
+	return map[string]int64{"day": day, "shift": day, "week": 7*24*hour + hour, "month": 31*24*hour + hour}[w.Unit]
+}
+
 // reach returns how far behind the watermark an event can still count: beyond
 // that it is late, and cannot count twice.
 func (p *Plan) reach() int64 {
-	const hour, day = 3600 * 1000, 25 * 3600 * 1000 // a day that clocks make longer
 	if j := p.spec.Join; j != nil {
 		switch j.Type {
 		case "interval":
@@ -358,8 +376,7 @@ func (p *Plan) reach() int64 {
 	case WindowSliding:
 		return w.Size + w.LookAhead + w.AllowedLateness
 	case WindowCalendar:
-		length := map[string]int64{"day": day, "shift": day, "week": 7*24*hour + hour, "month": 31*24*hour + hour}[w.Unit]
-		return length + w.AllowedLateness
+		return w.unitLength() + w.AllowedLateness
 	case WindowSession:
 		return max(w.Gap+w.AllowedLateness, DedupHorizonDefault)
 	}

@@ -163,7 +163,7 @@ func (c *compiler) watermark() {
 	if idle := &c.plan.Watermark.IdleTimeout; *idle > 0 && len(c.plan.inputs) == 1 && c.plan.inputs[0].upstream != nil {
 		// A member speaks when its window has ended, and at last when it has been silent.
 		if up := c.plan.inputs[0].upstream; up.Window != nil {
-			*idle += up.Watermark.IdleTimeout + up.reach() - up.Window.AllowedLateness
+			*idle += up.Watermark.IdleTimeout + up.length()
 		}
 	}
 	m := c.plan.Watermark
