@@ -17,7 +17,7 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 			t.Errorf("%s: example %q, long %q, short %q", c.CommandPath(), c.Example, c.Long, c.Short)
 		}
 		if c.Name() != "edged" {
-			code, out, _ := edgedCmd(t, "help", c.Name())
+			code, out, _ := edgedCmd(t, append([]string{"help"}, strings.Fields(c.CommandPath())[1:]...)...)
 			if code != exitOK || !strings.Contains(out, strings.TrimSpace(c.Example)) {
 				t.Errorf("help %s: code %d, output %s", c.Name(), code, out)
 			}
@@ -70,6 +70,21 @@ func TestExitCodes(t *testing.T) {
 		{"inspect /no/such/dir", exitUsage, "no such file"},
 		{"inspect " + t.TempDir(), exitUsage, "is no data directory of edged (it has no store.json)"},
 		{"inspect " + file, exitUsage, file + " is no data directory of edged (it has no store.json)"},
+		{"detect", exitUsage, "one CSV file"},
+		{"detect /no/such/file.csv", exitUsage, "no such file"},
+		{"detect " + file, exitUsage, "empty"},
+		{"detect " + file + " --format pdf", exitUsage, "pdf"},
+		{"detect " + file + " --zone Mars/Olympus", exitUsage, "Mars/Olympus"},
+		{"detect " + file + " --detector crystal_ball", exitUsage, "crystal_ball"},
+		{"detect " + file + " --param threshold", exitUsage, "name=value"},
+		{"detect " + file + " --param threshold=x", exitUsage, "threshold"},
+		{"detect " + file + " --param threshold=-1", exitUsage, "threshold"},
+		{"detect " + file + " --param speed=1", exitUsage, "speed"},
+		{"detect " + file + " --detector vote --param of=crystal_ball", exitUsage, "crystal_ball"},
+		{"detect " + file + " --detector vote --param of=mad:window", exitUsage, "window"},
+		{"bench", exitOK, ""},
+		{"bench nab extra", exitUsage, "extra"},
+		{"bench nab --data /no/such/dir", exitUsage, "no such file"},
 		{"demo --window 0s", exitUsage, "--window"},
 		{"demo --devices -1", exitUsage, "devices"},
 		{"demo --mqtt-url tcp://" + "127.0.0.1:1 --duration 1ms --window -1s", exitUsage, "--window"},

@@ -10,6 +10,8 @@
 //	inspect   what is in a data directory
 //	demo      a broker, a fleet and a daemon in one process
 //	simulate  the fleet alone
+//	detect    a detector over a recorded series
+//	bench     a detector over a published benchmark
 //
 // docs/commands.md describes them for operators.
 package main
@@ -63,6 +65,7 @@ func newRootCmd() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(exitUsage, fmt.Errorf("%w; see edged %s --help", err, cmd.Name()))
 	})
-	root.AddCommand(newRunCmd(), newValidateCmd(), newDemoCmd(), newReplayCmd(), newDriveCmd(), newInspectCmd(), newVersionCmd(), newSimulateCmd(), newExitCodesTopic())
+	root.AddCommand(newRunCmd(), newValidateCmd(), newDemoCmd(), newReplayCmd(), newDriveCmd(), newInspectCmd(), newVersionCmd(), newSimulateCmd(),
+		newDetectCmd(), newBenchCmd(), newDetectorsTopic(), newExitCodesTopic())
 	return root
 }
