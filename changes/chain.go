@@ -6,6 +6,7 @@ import (
 
 	"edged"
 	"edged/elements"
+	"edged/stored"
 )
 
 // Emit takes an event that passes. The event and its values are lent for the call.
@@ -106,19 +107,19 @@ func (c *Chain) AppendBinary(dst []byte) []byte {
 // functions wrote and returns the bytes behind it. On an error, which wraps
 // [ErrState], the chain is as it was.
 func (c *Chain) Restore(data []byte) ([]byte, error) {
-	r := reader{data: data}
-	if n := r.uvarint(); r.bad || n != uint64(len(c.detectors)) {
+	r := reader{stored.Reader{Data: data}}
+	if n := r.Uvarint(); r.Bad || n != uint64(len(c.detectors)) {
 		return nil, fmt.Errorf("restore %d functions where there are %d: %w", n, len(c.detectors), ErrState)
 	}
 	restored := make([]detector, len(c.detectors))
 	for i, d := range c.detectors {
 		restored[i] = fresh(d)
-		if restored[i].restore(&r); r.bad {
+		if restored[i].restore(&r); r.Bad {
 			return nil, fmt.Errorf("restore function %d of %d: %w", i, len(restored), ErrState)
 		}
 	}
 	c.detectors = restored
-	return r.data, nil
+	return r.Data, nil
 }
 
 // fresh returns an empty memory of the same function.
@@ -176,7 +177,7 @@ func (m *memory) appendBinary(dst []byte) []byte {
 }
 
 func (m *memory) restore(r *reader) {
-	if m.known = r.flag(); m.known {
+	if m.known = r.Flag(); m.known {
 		m.value = r.value()
 	}
 }

@@ -48,6 +48,6 @@ func (d *deltaPrevious) appendBinary(dst []byte) []byte { return d.before.append
 func (d *deltaPrevious) restore(r *reader) {
 	d.before.restore(r)
 	if d.before.known && d.before.value.Kind != edged.Number {
-		r.fail()
+		r.Fail()
 	}
 }

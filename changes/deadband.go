@@ -62,6 +62,6 @@ func (d *deadband) appendBinary(dst []byte) []byte {
 
 func (d *deadband) restore(r *reader) {
 	if d.passed.restore(r); d.passed.known {
-		d.at = edged.Timestamp(r.varint())
+		d.at = edged.Timestamp(r.Varint())
 	}
 }

@@ -155,18 +155,18 @@ func (d *swingingDoor) appendBinary(dst []byte) []byte {
 
 // restore implements detector.
 func (d *swingingDoor) restore(r *reader) {
-	if d.begun = r.flag(); !d.begun {
+	if d.begun = r.Flag(); !d.begun {
 		return
 	}
-	d.at = edged.Timestamp(r.varint())
+	d.at = edged.Timestamp(r.Varint())
 	v := r.value()
 	d.value = v.Float()
-	rest, err := d.end.Restore(r.data)
-	if err != nil || r.bad || v.Kind != edged.Number || d.end.Len() > 1 {
-		r.fail()
+	rest, err := d.end.Restore(r.Data)
+	if err != nil || r.Bad || v.Kind != edged.Number || d.end.Len() > 1 {
+		r.Fail()
 		return
 	}
-	if r.data = rest; d.end.Len() > 0 {
+	if r.Data = rest; d.end.Len() > 0 {
 		d.lower, d.upper = r.float(), r.float()
 	}
 }

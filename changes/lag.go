@@ -47,9 +47,9 @@ func (d *lag) appendBinary(dst []byte) []byte {
 }
 
 func (d *lag) restore(r *reader) {
-	n := r.uvarint()
-	if r.bad || n > uint64(d.config.N) {
-		r.fail()
+	n := r.Uvarint()
+	if r.Bad || n > uint64(d.config.N) {
+		r.Fail()
 		return
 	}
 	for range n {

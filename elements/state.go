@@ -1,6 +1,7 @@
 package elements
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -62,10 +63,10 @@ func (b *Buffer) AppendBinary(dst []byte) []byte {
 // Restore replaces the elements by those that AppendBinary wrote and returns the
 // bytes behind them. On an error, which wraps [ErrState], the buffer is as it was.
 func (b *Buffer) Restore(data []byte) ([]byte, error) {
-	r := reader{data: data}
-	n := r.uvarint()
-	if r.bad || n > uint64(len(r.data))/elementBytesMin {
-		return nil, fmt.Errorf("restore %d elements from %d bytes: %w", n, len(r.data), ErrState)
+	r := reader{stored.Reader{Data: data}}
+	n := r.Uvarint()
+	if r.Bad || n > uint64(len(r.Data))/elementBytesMin {
+		return nil, fmt.Errorf("restore %d elements from %d bytes: %w", n, len(r.Data), ErrState)
 	}
 	var restored Buffer
 	if n > 0 {
@@ -74,7 +75,7 @@ func (b *Buffer) Restore(data []byte) ([]byte, error) {
 	before := Element{}
 	for i := range n {
 		e := r.element(before, i == 0)
-		if r.bad {
+		if r.Bad {
 			return nil, fmt.Errorf("restore element %d of %d: %w", i, n, ErrState)
 		}
 		restored.room += cap(e.Values)
@@ -85,27 +86,27 @@ func (b *Buffer) Restore(data []byte) ([]byte, error) {
 		before = e
 	}
 	*b = restored
-	return r.data, nil
+	return r.Data, nil
 }
 
 // element reads one element. r is bad afterwards unless it is in order.
 func (r *reader) element(before Element, first bool) Element {
 	e := Element{Stream: before.Stream, Mark: before.Mark}
 	if first {
-		e.Time = edged.Timestamp(r.varint())
+		e.Time = edged.Timestamp(r.Varint())
 	} else {
-		e.Time = edged.Timestamp(uint64(before.Time) + r.uvarint())
-		r.bad = r.bad || e.Time < before.Time
+		e.Time = edged.Timestamp(uint64(before.Time) + r.Uvarint())
+		r.Bad = r.Bad || e.Time < before.Time
 	}
-	e.Seq = before.Seq + edged.Seq(r.varint())
+	e.Seq = before.Seq + edged.Seq(r.Varint())
 	s := before.shape()
-	if changed := r.byte(); changed > 1 {
-		r.bad = true
+	if changed := r.Byte(); changed > 1 {
+		r.Bad = true
 	} else if changed == 1 {
-		s = shape{stream: r.uvarint(), mark: r.uvarint(), values: r.uvarint()}
+		s = shape{stream: r.Uvarint(), mark: r.Uvarint(), values: r.Uvarint()}
 	}
-	if r.bad || s.stream > math.MaxUint8 || s.mark > math.MaxUint32 || s.values > uint64(len(r.data)) {
-		r.bad = true
+	if r.Bad || s.stream > math.MaxUint8 || s.mark > math.MaxUint32 || s.values > uint64(len(r.Data)) {
+		r.Bad = true
 		return e
 	}
 	e.Stream, e.Mark = uint8(s.stream), uint32(s.mark)

@@ -1,6 +1,7 @@
 package elements
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -80,94 +81,45 @@ func appendText(dst []byte, s string) []byte {
 // ReadValue reads what [AppendValue] wrote and returns the bytes behind it. Its
 // errors wrap [ErrState].
 func ReadValue(data []byte) (v edged.Value, rest []byte, err error) {
-	r := reader{data: data}
+	r := reader{stored.Reader{Data: data}}
 	v = r.value()
-	if r.bad {
+	if r.Bad {
 		return edged.Value{}, nil, ErrState
 	}
-	return v, r.data, nil
+	return v, r.Data, nil
 }
 
-// reader takes stored bytes apart and remembers whether they were malformed.
-type reader struct {
-	data []byte
-	bad  bool
-}
+// reader reads values and elements.
+type reader struct{ stored.Reader }
 
 func (r *reader) value() edged.Value {
-	switch r.byte() {
+	switch r.Byte() {
 	case tagNull:
 		return edged.Value{}
 	case tagNumber:
 		return r.number()
 	case tagWhole:
-		i := r.varint()
-		r.bad = r.bad || i < -wholeMax || i > wholeMax
+		i := r.Varint()
+		r.Bad = r.Bad || i < -wholeMax || i > wholeMax
 		return edged.NumberValue(float64(i))
 	case tagText:
-		return edged.TextValue(r.text())
+		return edged.TextValue(r.Text())
 	case tagFalse:
 		return edged.BoolValue(false)
 	case tagTrue:
 		return edged.BoolValue(true)
 	case tagJSON:
-		text := r.text()
-		r.bad = r.bad || !json.Valid([]byte(text))
+		text := r.Text()
+		r.Bad = r.Bad || !json.Valid([]byte(text))
 		return edged.JSONValue(text)
 	}
-	r.bad = true
+	r.Bad = true
 	return edged.Value{}
 }
 
 // number reads 8 bytes. States have no NaN and no infinity.
 func (r *reader) number() edged.Value {
-	if len(r.data) < 8 {
-		r.bad = true
-		return edged.Value{}
-	}
-	v := edged.NumberValue(math.Float64frombits(binary.LittleEndian.Uint64(r.data)))
-	r.bad = r.bad || v.Kind != edged.Number
-	r.data = r.data[8:]
+	v := edged.NumberValue(r.Float())
+	r.Bad = r.Bad || v.Kind != edged.Number
 	return v
-}
-
-func (r *reader) text() string {
-	n := r.uvarint()
-	if n > uint64(len(r.data)) {
-		r.bad = true
-		return ""
-	}
-	s := string(r.data[:n])
-	r.data = r.data[n:]
-	return s
-}
-
-func (r *reader) byte() byte {
-	if len(r.data) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.data[0]
-	r.data = r.data[1:]
-	return b
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.data)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.data)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) skip(n int) {
-	if n <= 0 {
-		r.bad, r.data = true, nil
-		return
-	}
-	r.data = r.data[n:]
 }

@@ -9,6 +9,7 @@ import (
 	"edged"
 	"edged/elements"
 	"edged/mqtt/codec"
+	"edged/stored"
 )
 
 // ErrDerived says that bytes are not a result of the pipeline that is gathered.
@@ -58,25 +59,25 @@ func (p *Plan) Derive(ev *edged.Event, derived []byte) error {
 	if in.upstream == nil {
 		return fmt.Errorf("pipeline %s takes messages: %w", p.name, ErrDerived)
 	}
-	d := derivedReader{data: derived}
-	flags := d.byte()
-	from := &edged.Contribution{Retract: flags&derivedRetract != 0, Member: string(d.bytes())}
-	from.Start = edged.Timestamp(d.varint())
-	from.End = edged.Timestamp(uint64(from.Start) + d.uvarint())
-	from.Watermark = edged.Timestamp(d.varint())
-	index := d.uvarint()
+	d := derivedReader{stored.Reader{Data: derived}}
+	flags := d.Byte()
+	from := &edged.Contribution{Retract: flags&derivedRetract != 0, Member: d.Text()}
+	from.Start = edged.Timestamp(d.Varint())
+	from.End = edged.Timestamp(uint64(from.Start) + d.Uvarint())
+	from.Watermark = edged.Timestamp(d.Varint())
+	index := d.Uvarint()
 	var columns []edged.Value
 	for range in.upstream.Aggregates {
-		if flags&derivedValues == 0 || d.bad {
+		if flags&derivedValues == 0 || d.Bad {
 			columns = append(columns, edged.Value{})
 			continue
 		}
 		columns = append(columns, d.value())
 	}
-	if d.bad || from.End < from.Start {
+	if d.Bad || from.End < from.Start {
 		return fmt.Errorf("pipeline %s reads %s: %w", p.name, in.upstream.name, ErrDerived)
 	}
-	from.Partial = slices.Clone(d.data)
+	from.Partial = slices.Clone(d.Data)
 	*ev = edged.Event{
 		Seq: ev.Seq, Arrival: ev.Arrival, Values: ev.Values[:0],
 		EventTime: from.End.Add(-1), From: from, Key: in.spec.Key.Value,
@@ -125,55 +126,15 @@ func derivedKey(ev *edged.Event, v edged.Value) error {
 	return nil
 }
 
-// derivedReader reads a derived result and remembers whether it was malformed.
-type derivedReader struct {
-	data []byte
-	bad  bool
-}
-
-func (d *derivedReader) skip(n int) {
-	if n <= 0 || n > len(d.data) {
-		d.bad, d.data = true, nil
-		return
-	}
-	d.data = d.data[n:]
-}
-
-func (d *derivedReader) byte() byte {
-	if len(d.data) == 0 {
-		d.bad = true
-		return 0
-	}
-	b := d.data[0]
-	d.skip(1)
-	return b
-}
-
-func (d *derivedReader) varint() int64 {
-	v, n := binary.Varint(d.data)
-	d.skip(n)
-	return v
-}
-
-func (d *derivedReader) uvarint() uint64 {
-	v, n := binary.Uvarint(d.data)
-	d.skip(n)
-	return v
-}
-
-func (d *derivedReader) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.data)) {
-		d.bad, d.data = true, nil
-		return nil
-	}
-	b := d.data[:n]
-	d.data = d.data[n:]
-	return b
-}
+// derivedReader reads a derived result.
+type derivedReader struct{ stored.Reader }
 
 func (d *derivedReader) value() edged.Value {
-	v, rest, err := elements.ReadValue(d.data)
-	d.data, d.bad = rest, d.bad || err != nil
+	v, rest, err := elements.ReadValue(d.Data)
+	if err != nil {
+		d.Fail()
+		return v
+	}
+	d.Data = rest
 	return v
 }

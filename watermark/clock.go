@@ -1,6 +1,7 @@
 package watermark
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -165,16 +166,16 @@ func (c *Clock) AppendBinary(dst []byte) []byte {
 // Restore replaces the clock by one that AppendBinary wrote, and returns the
 // bytes behind it. On an error, which wraps [ErrState], the clock is as it was.
 func (c *Clock) Restore(data []byte) ([]byte, error) {
-	r := decoder{data: data}
-	total := r.uvarint()
-	if total == 0 && !r.bad {
+	r := stored.Reader{Data: data}
+	total := r.Uvarint()
+	if total == 0 && !r.Bad {
 		c.learned = nil
-		return r.data, nil
+		return r.Data, nil
 	}
-	d := &delays{newest: edged.Timestamp(r.varint()), total: uint32(total)}
+	d := &delays{newest: edged.Timestamp(r.Varint()), total: uint32(total)}
 	at := uint64(0)
-	for first := true; total > 0 && total < memory && !r.bad; first = false {
-		gap, n := r.uvarint(), r.uvarint()
+	for first := true; total > 0 && total < memory && !r.Bad; first = false {
+		gap, n := r.Uvarint(), r.Uvarint()
 		if gap >= buckets || at+gap >= buckets || n == 0 || n > total || gap == 0 && !first {
 			break
 		}
@@ -182,47 +183,9 @@ func (c *Clock) Restore(data []byte) ([]byte, error) {
 		d.count[at] = uint16(n)
 		total -= n
 	}
-	if r.bad || total != 0 {
+	if r.Bad || total != 0 {
 		return nil, fmt.Errorf("restore learned delays: %w", ErrState)
 	}
 	c.learned = d
-	return r.data, nil
-}
-
-// decoder reads varints and remembers whether one was malformed.
-type decoder struct {
-	data []byte
-	bad  bool
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.data)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.data)
-	d.skip(n)
-	return v
-}
-
-// text reads a length and as many bytes.
-func (d *decoder) text() string {
-	n := d.uvarint()
-	if n > uint64(len(d.data)) {
-		d.bad, d.data = true, nil
-		return ""
-	}
-	s := string(d.data[:n])
-	d.data = d.data[n:]
-	return s
-}
-
-func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.bad, d.data = true, nil
-		return
-	}
-	d.data = d.data[n:]
+	return r.Data, nil
 }

@@ -1,6 +1,7 @@
 package watermark
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -310,27 +311,27 @@ func (m *Merge) AppendBinary(dst []byte) []byte {
 // Restore replaces the state by one that AppendBinary wrote, and returns the
 // bytes behind it. On an error, which wraps [ErrState], the state is as it was.
 func (m *Merge) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
+	d := stored.Reader{Data: data}
 	r := NewMerge(m.spec)
-	r.current = edged.Timestamp(d.varint())
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.data)) { // a source takes more than one byte
+	r.current = edged.Timestamp(d.Varint())
+	n := d.Uvarint()
+	if d.Bad || n > uint64(len(d.Data)) { // a source takes more than one byte
 		return nil, fmt.Errorf("restore a merged watermark: %w", ErrState)
 	}
 	for i := range n {
-		s := source{name: d.text()}
-		counts := d.uvarint()
+		s := source{name: d.Text()}
+		counts := d.Uvarint()
 		s.counts = counts == 1
-		s.own, s.since = edged.Timestamp(d.varint()), edged.Timestamp(d.varint())
-		rest, err := s.clock.Restore(d.data)
-		if d.bad || err != nil || counts > 1 || i > 0 && r.sources[i-1].name >= s.name {
+		s.own, s.since = edged.Timestamp(d.Varint()), edged.Timestamp(d.Varint())
+		rest, err := s.clock.Restore(d.Data)
+		if d.Bad || err != nil || counts > 1 || i > 0 && r.sources[i-1].name >= s.name {
 			return nil, fmt.Errorf("restore source %d of %d: %w", i+1, n, ErrState)
 		}
-		d.data = rest
+		d.Data = rest
 		r.sources = append(r.sources, s)
 	}
 	r.index()
 	r.settle()
 	*m = r
-	return d.data, nil
+	return d.Data, nil
 }

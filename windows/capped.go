@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"edged"
+	"edged/stored"
 	"edged/windows/agg"
 )
 
@@ -109,13 +110,13 @@ func (o *capped) AppendBinary(dst []byte) []byte {
 // Restore implements [State]. A session that has ended, by a longer limit than
 // there is now, fires with the next watermark or event.
 func (o *capped) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
-	r := capped{spec: o.spec, watermark: edged.Timestamp(d.varint()), run: newRun(o.spec.Layout)}
-	if r.run.restore(&d); d.bad {
+	d := decoder{stored.Reader{Data: data}}
+	r := capped{spec: o.spec, watermark: edged.Timestamp(d.Varint()), run: newRun(o.spec.Layout)}
+	if r.run.restore(&d); d.Bad {
 		return nil, fmt.Errorf("restore a session: %w", ErrState)
 	}
 	*o = r
-	return d.data, nil
+	return d.Data, nil
 }
 
 // run is the one window that is open where windows follow each other: a shelf of
@@ -167,17 +168,17 @@ func (r *run) appendBinary(dst []byte) []byte {
 
 // restore reads what appendBinary wrote into a run that is not open.
 func (r *run) restore(d *decoder) {
-	switch d.uvarint() {
+	switch d.Uvarint() {
 	case 0:
 		return
 	case 1:
-		r.begin(edged.Timestamp(d.varint()))
+		r.begin(edged.Timestamp(d.Varint()))
 	default:
-		d.bad = true
+		d.Bad = true
 		return
 	}
-	r.words[1] = r.words[0] + d.uvarint()
+	r.words[1] = r.words[0] + d.Uvarint()
 	first, last := r.times()
-	d.bad = d.bad || last < first
+	d.Bad = d.Bad || last < first
 	r.restoreItem(d, 0, first)
 }

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"fmt"
 
@@ -186,30 +187,30 @@ func (o *counted) AppendBinary(dst []byte) []byte {
 
 // Restore implements [State].
 func (o *counted) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
-	r := counted{spec: o.spec, watermark: edged.Timestamp(d.varint()), open: newShelf(o.spec.Layout, 3)}
-	seen, base, n := d.uvarint(), d.uvarint(), d.uvarint()
+	d := decoder{stored.Reader{Data: data}}
+	r := counted{spec: o.spec, watermark: edged.Timestamp(d.Varint()), open: newShelf(o.spec.Layout, 3)}
+	seen, base, n := d.Uvarint(), d.Uvarint(), d.Uvarint()
 	step, size := uint64(o.spec.Count.step()), uint64(o.spec.Count.Size)
-	if d.bad || seen > seenMax+1+step || base > (seen+step-1)/step || n > uint64(len(d.data)) {
+	if d.Bad || seen > seenMax+1+step || base > (seen+step-1)/step || n > uint64(len(d.Data)) {
 		return nil, fmt.Errorf("restore the count of a window's events: %w", ErrState)
 	}
 	r.seen, r.base = int64(seen), int64(base)
 	before := base
 	for i := range int(n) {
-		number, first := before+d.uvarint(), d.varint()
-		last := int64(uint64(first) + d.uvarint())
+		number, first := before+d.Uvarint(), d.Varint()
+		last := int64(uint64(first) + d.Uvarint())
 		// It has begun and is not full, and so must be the ones before it.
-		if d.bad || number < before || i > 0 && number == before || seen == 0 || number > (seen-1)/step ||
+		if d.Bad || number < before || i > 0 && number == before || seen == 0 || number > (seen-1)/step ||
 			seen-number*step >= size || last < first {
 			return nil, fmt.Errorf("restore window %d of %d: %w", i, n, ErrState)
 		}
 		it := r.open.insert(i)
 		it.head[0], it.head[1], it.head[2] = number, uint64(first), uint64(last)
-		if r.open.restoreItem(&d, i, edged.Timestamp(first)); d.bad {
+		if r.open.restoreItem(&d, i, edged.Timestamp(first)); d.Bad {
 			return nil, fmt.Errorf("restore the columns of window %d of %d: %w", i, n, ErrState)
 		}
 		before = number
 	}
 	*o = r
-	return d.data, nil
+	return d.Data, nil
 }

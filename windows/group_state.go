@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -64,21 +65,21 @@ func (g *Group) keepsLast(w *groupWindow) bool {
 
 // Restore implements [State].
 func (g *Group) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
+	d := decoder{stored.Reader{Data: data}}
 	r := g.spec.New()
-	r.watermark = edged.Timestamp(d.varint())
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.data)) { // a window takes more than one byte
+	r.watermark = edged.Timestamp(d.Varint())
+	n := d.Uvarint()
+	if d.Bad || n > uint64(len(d.Data)) { // a window takes more than one byte
 		return nil, fmt.Errorf("restore a group: %w", ErrState)
 	}
 	for i := range n {
-		if r.restoreWindow(&d); d.bad {
+		if r.restoreWindow(&d); d.Bad {
 			return nil, fmt.Errorf("restore window %d of %d of a group: %w", i+1, n, ErrState)
 		}
 	}
 	r.due = edged.MinTimestamp // look again
 	*g = *r
-	return d.data, nil
+	return d.Data, nil
 }
 
 // restoreWindow reads one window and appends it. d is bad afterwards unless the
@@ -89,34 +90,34 @@ func (g *Group) restoreWindow(d *decoder) {
 		before = g.open[n-1].Window
 	}
 	w := &groupWindow{Window: d.window(before.Start)}
-	fired := d.uvarint()
+	fired := d.Uvarint()
 	w.fired = uint32(fired)
 	if g.shape.counts() {
 		w.pace.since, w.pace.total = d.tally(w.Start), d.tally(w.Start)
-		w.pace.marks = d.uvarint()
+		w.pace.marks = d.Uvarint()
 	}
-	if d.bad || fired > math.MaxUint32 || !g.shape.sound(w.pace.marks) || len(g.open) > 0 && before.compare(w.Window) >= 0 {
-		d.bad = true
+	if d.Bad || fired > math.MaxUint32 || !g.shape.sound(w.pace.marks) || len(g.open) > 0 && before.compare(w.Window) >= 0 {
+		d.Bad = true
 		return
 	}
 	if g.keepsLast(w) {
 		body := textReader{text: restoreText(d)}
 		w.last = body.values(nil)
-		d.bad = d.bad || body.bad || body.text != "" || len(w.last) != g.spec.Windows.Layout.Columns()
+		d.Bad = d.Bad || body.bad || body.text != "" || len(w.last) != g.spec.Windows.Layout.Columns()
 	}
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.data)) || n == 0 && fired == 0 {
-		d.bad = true
+	n := d.Uvarint()
+	if d.Bad || n > uint64(len(d.Data)) || n == 0 && fired == 0 {
+		d.Bad = true
 		return
 	}
 	var last contribution
 	for i := range n {
 		c := contribution{member: restoreText(d)}
-		c.start = edged.Timestamp(d.varint() + int64(w.Start)) // both wrap alike
-		c.end = edged.Timestamp(uint64(c.start) + d.uvarint())
+		c.start = edged.Timestamp(d.Varint() + int64(w.Start)) // both wrap alike
+		c.end = edged.Timestamp(uint64(c.start) + d.Uvarint())
 		c.body = restoreText(d)
-		if d.bad || i > 0 && last.compare(&c) >= 0 || !g.sound(&c) {
-			d.bad = true
+		if d.Bad || i > 0 && last.compare(&c) >= 0 || !g.sound(&c) {
+			d.Bad = true
 			return
 		}
 		w.roll.put(c)
@@ -138,12 +139,12 @@ func (g *Group) sound(c *contribution) bool {
 
 // restoreText reads a length and so many bytes.
 func restoreText(d *decoder) string {
-	n := d.uvarint()
-	if n > uint64(len(d.data)) {
-		d.bad, d.data = true, nil
+	n := d.Uvarint()
+	if n > uint64(len(d.Data)) {
+		d.Bad, d.Data = true, nil
 		return ""
 	}
-	s := string(d.data[:n])
-	d.data = d.data[n:]
+	s := string(d.Data[:n])
+	d.Data = d.Data[n:]
 	return s
 }

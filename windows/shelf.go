@@ -92,10 +92,10 @@ func (s *shelf) appendItem(dst []byte, i int, origin edged.Timestamp) []byte {
 // restoreItem reads the state of an item that is there, without its head. d is bad
 // afterwards unless it is one.
 func (s *shelf) restoreItem(d *decoder, i int, origin edged.Timestamp) {
-	if d.bad {
+	if d.Bad {
 		return
 	}
 	it := s.at(i)
-	rest, err := s.layout.Restore(it.state, it.cells, d.data, origin)
-	d.data, d.bad = rest, err != nil
+	rest, err := s.layout.Restore(it.state, it.cells, d.Data, origin)
+	d.Data, d.Bad = rest, err != nil
 }

@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -267,49 +268,49 @@ func appendNumber(dst []byte, i int, n, before int64) []byte {
 // Restore implements [State]. What has expired under a shorter lateness than there
 // was is dropped.
 func (o *sliced) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
+	d := decoder{stored.Reader{Data: data}}
 	r := makeSliced(o.spec)
-	r.watermark = edged.Timestamp(d.varint())
+	r.watermark = edged.Timestamp(d.Varint())
 	lowest, highest := r.grid.slice(edged.MinTimestamp), r.grid.slice(edged.MaxTimestamp)
 	before := int64(0)
-	slices := d.uvarint()
+	slices := d.Uvarint()
 	for i := 0; uint64(i) < slices; i++ {
 		n := d.number(i, before)
-		if d.bad || n < lowest || n > highest {
+		if d.Bad || n < lowest || n > highest {
 			return nil, fmt.Errorf("restore slice %d of %d: %w", i, slices, ErrState)
 		}
 		r.slices.insert(i).head[0] = uint64(n)
-		if r.slices.restoreItem(&d, i, r.grid.start(n)); d.bad {
+		if r.slices.restoreItem(&d, i, r.grid.start(n)); d.Bad {
 			return nil, fmt.Errorf("restore the columns of slice %d of %d: %w", i, slices, ErrState)
 		}
 		before = n
 	}
 	first, _ := r.grid.windowsOf(lowest)
 	_, last := r.grid.windowsOf(highest)
-	fired := d.uvarint()
+	fired := d.Uvarint()
 	for i := 0; uint64(i) < fired; i++ {
 		k := d.number(i, before)
-		times := d.uvarint()
-		if d.bad || k < first || k > last || times == 0 || times > math.MaxUint32 {
+		times := d.Uvarint()
+		if d.Bad || k < first || k > last || times == 0 || times > math.MaxUint32 {
 			return nil, fmt.Errorf("restore the firings of window %d of %d: %w", i, fired, ErrState)
 		}
 		r.fired = append(r.fired, firedN{k, uint32(times)})
 		before = k
 	}
-	if d.bad {
+	if d.Bad {
 		return nil, fmt.Errorf("restore the slices of windows: %w", ErrState)
 	}
 	r.expire()
 	*o = *r
-	return d.data, nil
+	return d.Data, nil
 }
 
 // number reads the i-th of ascending numbers.
 func (d *decoder) number(i int, before int64) int64 {
 	if i == 0 {
-		return d.varint()
+		return d.Varint()
 	}
-	n := int64(uint64(before) + d.uvarint())
-	d.bad = d.bad || n <= before
+	n := int64(uint64(before) + d.Uvarint())
+	d.Bad = d.Bad || n <= before
 	return n
 }

@@ -7,6 +7,7 @@ import (
 
 	"edged"
 	"edged/elements"
+	"edged/stored"
 )
 
 // Sliding looks back from events: the window of an event at t is [t-Size+1,
@@ -260,12 +261,12 @@ func (o *sliding) AppendBinary(dst []byte) []byte {
 
 // Restore implements [State]. Elements that windows were longer for are dropped.
 func (o *sliding) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
-	r := sliding{spec: o.spec, watermark: edged.Timestamp(d.varint())}
-	if d.bad {
+	d := decoder{stored.Reader{Data: data}}
+	r := sliding{spec: o.spec, watermark: edged.Timestamp(d.Varint())}
+	if d.Bad {
 		return nil, fmt.Errorf("restore the watermark: %w", ErrState)
 	}
-	rest, err := r.kept.Restore(d.data)
+	rest, err := r.kept.Restore(d.Data)
 	if err != nil {
 		return nil, fmt.Errorf("restore the events of sliding windows: %w: %w", ErrState, err)
 	}

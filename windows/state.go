@@ -1,6 +1,7 @@
 package windows
 
 import (
+	"edged/stored"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -94,14 +95,14 @@ func appendTally(dst []byte, t tally, origin edged.Timestamp) []byte {
 // that have expired by now are gone; those that may have something new to say fire
 // it and go with the next advance.
 func (o *Operator) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
+	d := decoder{stored.Reader{Data: data}}
 	r := newOperator(o.shape)
-	r.watermark = edged.Timestamp(d.varint())
+	r.watermark = edged.Timestamp(d.Varint())
 	if err := r.restoreEach(&d, "window", r.restoreWindow); err != nil {
 		return nil, err
 	}
 	if o.shape.spec.Empty {
-		r.annex.begun = edged.Timestamp(d.varint())
+		r.annex.begun = edged.Timestamp(d.Varint())
 	}
 	if o.shape.spec.Session != nil {
 		if err := r.restoreEach(&d, "retraction", r.restoreRetraction); err != nil {
@@ -113,17 +114,17 @@ func (o *Operator) Restore(data []byte) ([]byte, error) {
 	}
 	r.due, r.tick = edged.MinTimestamp, edged.MinTimestamp // look again
 	*o = r
-	return d.data, nil
+	return d.Data, nil
 }
 
 // restoreEach reads a count, and so many of something.
 func (o *Operator) restoreEach(d *decoder, what string, one func(*decoder)) error {
-	n := d.uvarint()
-	if d.bad || n > uint64(len(d.data)) { // each takes more than one byte
-		return fmt.Errorf("restore %d %ss from %d bytes: %w", n, what, len(d.data), ErrState)
+	n := d.Uvarint()
+	if d.Bad || n > uint64(len(d.Data)) { // each takes more than one byte
+		return fmt.Errorf("restore %d %ss from %d bytes: %w", n, what, len(d.Data), ErrState)
 	}
 	for i := range n {
-		if one(d); d.bad {
+		if one(d); d.Bad {
 			return fmt.Errorf("restore %s %d of %d: %w", what, i, n, ErrState)
 		}
 	}
@@ -139,27 +140,27 @@ func (o *Operator) restoreWindow(d *decoder) {
 		before = o.pane(n - 1).window()
 	}
 	w := d.window(before.Start)
-	fired := d.uvarint()
+	fired := d.Uvarint()
 	apart := f.spec.Session == nil || before.End < w.Start
-	if d.bad || fired > math.MaxUint32 || n > 0 && (before.compare(w) >= 0 || !apart) {
-		d.bad = true
+	if d.Bad || fired > math.MaxUint32 || n > 0 && (before.compare(w) >= 0 || !apart) {
+		d.Bad = true
 		return
 	}
 	p := o.insert(n, w)
 	p.words[paneFired] = fired
 	if f.counts() {
 		p.setTally(paneEvents, d.tally(w.Start))
-		p.words[paneMarks] = d.uvarint()
+		p.words[paneMarks] = d.Uvarint()
 		if f.state > paneAll {
 			p.setTally(paneAll, d.tally(w.Start))
 		}
-		d.bad = d.bad || !f.sound(p.words[paneMarks])
+		d.Bad = d.Bad || !f.sound(p.words[paneMarks])
 	}
 	state, cells := f.contents(p)
 	d.contents(f, state, cells, w.Start)
 	if f.last > 0 && fired > 0 {
 		said, cells := f.said(p)
-		said[0] = uint64(int64(w.Start) + d.varint())
+		said[0] = uint64(int64(w.Start) + d.Varint())
 		d.contents(f, said[1:], cells, w.Start)
 	}
 }
@@ -173,14 +174,14 @@ func (o *Operator) restoreRetraction(d *decoder) {
 		before = o.annex.gone[n-1].window
 	}
 	r := retraction{window: d.window(before.Start)}
-	index := d.uvarint()
+	index := d.Uvarint()
 	r.index = uint32(index)
-	if d.bad || index > math.MaxUint32 || len(o.annex.gone) > 0 && before.compare(r.window) >= 0 || !o.owned(r.window) {
-		d.bad = true
+	if d.Bad || index > math.MaxUint32 || len(o.annex.gone) > 0 && before.compare(r.window) >= 0 || !o.owned(r.window) {
+		d.Bad = true
 		return
 	}
 	if f.last > 0 {
-		r.end = edged.Timestamp(int64(r.window.Start) + d.varint())
+		r.end = edged.Timestamp(int64(r.window.Start) + d.Varint())
 		r.state = make([]uint64, f.layout.Words())
 		if n := f.layout.Cells(); n > 0 {
 			r.cells = make([][]byte, n)
@@ -205,55 +206,32 @@ func (f *shape) sound(marks uint64) bool {
 	return marks&^known == 0
 }
 
-// decoder reads varints and remembers whether one was malformed.
-type decoder struct {
-	data []byte
-	bad  bool
-}
-
-func (d *decoder) varint() int64 {
-	v, n := binary.Varint(d.data)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) uvarint() uint64 {
-	v, n := binary.Uvarint(d.data)
-	d.skip(n)
-	return v
-}
-
-func (d *decoder) skip(n int) {
-	if n <= 0 {
-		d.bad, d.data = true, nil
-		return
-	}
-	d.data = d.data[n:]
-}
+// decoder reads what the states of this package have in common.
+type decoder struct{ stored.Reader }
 
 // window reads bounds. The start is stored less before.
 func (d *decoder) window(before edged.Timestamp) Window {
-	start := edged.Timestamp(d.varint() + int64(before))
-	w := Window{Start: start, End: edged.Timestamp(uint64(start) + d.uvarint())}
-	d.bad = d.bad || w.End < w.Start
+	start := edged.Timestamp(d.Varint() + int64(before))
+	w := Window{Start: start, End: edged.Timestamp(uint64(start) + d.Uvarint())}
+	d.Bad = d.Bad || w.End < w.Start
 	return w
 }
 
 // tally reads a tally. Nobody lives to count as far as half of what fits.
 func (d *decoder) tally(origin edged.Timestamp) tally {
-	t := tally{events: d.uvarint()}
+	t := tally{events: d.Uvarint()}
 	if t.events > 0 {
-		t.first = edged.Timestamp(d.varint() + int64(origin))
+		t.first = edged.Timestamp(d.Varint() + int64(origin))
 	}
-	d.bad = d.bad || t.events > math.MaxUint64/4
+	d.Bad = d.Bad || t.events > math.MaxUint64/4
 	return t
 }
 
 // contents reads the state of aggregates.
 func (d *decoder) contents(f *shape, state []uint64, cells [][]byte, origin edged.Timestamp) {
-	if d.bad {
+	if d.Bad {
 		return
 	}
-	rest, err := f.layout.Restore(state, cells, d.data, origin)
-	d.data, d.bad = rest, err != nil
+	rest, err := f.layout.Restore(state, cells, d.Data, origin)
+	d.Data, d.Bad = rest, err != nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"edged"
 	"edged/elements"
+	"edged/stored"
 )
 
 // StateWindow cuts the events of a key where what they tell changes. It needs them
@@ -195,22 +196,22 @@ func (o *stateWindows) AppendBinary(dst []byte) []byte {
 
 // Restore implements [State].
 func (o *stateWindows) Restore(data []byte) ([]byte, error) {
-	d := decoder{data: data}
-	r := stateWindows{spec: o.spec, watermark: edged.Timestamp(d.varint()), run: newRun(o.spec.Layout)}
+	d := decoder{stored.Reader{Data: data}}
+	r := stateWindows{spec: o.spec, watermark: edged.Timestamp(d.Varint()), run: newRun(o.spec.Layout)}
 	r.run.restore(&d)
-	if r.run.open() && o.spec.StateWindow.Change >= 0 && !d.bad {
-		value, rest, err := elements.ReadValue(d.data)
-		r.value, d.data, d.bad = value, rest, err != nil
+	if r.run.open() && o.spec.StateWindow.Change >= 0 && !d.Bad {
+		value, rest, err := elements.ReadValue(d.Data)
+		r.value, d.Data, d.Bad = value, rest, err != nil
 	}
-	times := d.uvarint()
+	times := d.Uvarint()
 	if r.times = uint32(times); times > 0 {
-		r.emitted.Start = edged.Timestamp(d.varint())
-		r.emitted.End = edged.Timestamp(uint64(r.emitted.Start) + d.uvarint())
+		r.emitted.Start = edged.Timestamp(d.Varint())
+		r.emitted.End = edged.Timestamp(uint64(r.emitted.Start) + d.Uvarint())
 	}
-	if d.bad || times > 1<<31 || r.emitted.End < r.emitted.Start {
+	if d.Bad || times > 1<<31 || r.emitted.End < r.emitted.Start {
 		return nil, fmt.Errorf("restore the window of a state: %w", ErrState)
 	}
 	r.forget()
 	*o = r
-	return d.data, nil
+	return d.Data, nil
 }

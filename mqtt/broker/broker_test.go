@@ -5,6 +5,7 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -142,7 +143,8 @@ func TestSessionSurvives(t *testing.T) {
 }
 
 // check waits for what was left unacknowledged, in any order and perhaps more
-// than once, and expects nothing else.
+// than once. What was acknowledged just before the connection ended may come,
+// too: the broker takes PUBACKs in at its leisure. Nothing else may.
 func check(t *testing.T, first []edged.Message, in *inbox) {
 	t.Helper()
 	ids := map[string]uint16{}
@@ -150,25 +152,30 @@ func check(t *testing.T, first []edged.Message, in *inbox) {
 		for _, m := range in.got() {
 			ids[string(m.Payload)] = m.PacketID
 		}
-		return len(ids) >= 300
+		return !slices.ContainsFunc(first[200:], func(m edged.Message) bool {
+			_, came := ids[string(m.Payload)]
+			return !came
+		})
 	})
+	known := map[string]bool{}
+	for _, m := range first {
+		known[string(m.Payload)] = true
+	}
 	same := 0
 	for _, m := range first[200:] {
-		if id, ok := ids[string(m.Payload)]; !ok {
-			t.Errorf("message %s did not come again", m.Payload)
-		} else if id == m.PacketID {
+		if ids[string(m.Payload)] == m.PacketID {
 			same++
 		}
 	}
-	if len(ids) != 300 || in.fresh != 0 {
-		t.Errorf("%d different messages came again, fresh %d", len(ids), in.fresh)
+	if in.fresh != 0 {
+		t.Errorf("the broker forgot the session %d times", in.fresh)
 	}
 	for _, m := range in.got() {
-		if !m.Dup {
-			t.Errorf("message %s came again without DUP", m.Payload)
+		if !m.Dup || !known[string(m.Payload)] {
+			t.Errorf("message %s came, dup %v", m.Payload, m.Dup)
 		}
 	}
-	t.Logf("%d of 300 came again with their packet id", same)
+	t.Logf("%d different messages came again, %d of 300 with their packet id", len(ids), same)
 }
 
 func TestLargeMessage(t *testing.T) {
