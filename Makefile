@@ -65,6 +65,7 @@ bench: ## edged beside a stock subscriber, over a real mosquitto on this machine
 
 docs: ## write the generated pages anew
 	go test ./configs -run Reference -rewrite
+	go test ./cmd/edged -run DetectPage -rewrite
 
 build: ## static binaries for amd64, arm64 and arm v7 in ./bin
 	for arch in $(TARGETS); do GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/edged-linux-$$arch ./cmd/edged || exit 1; done

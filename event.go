@@ -50,6 +50,24 @@ type Event struct {
 	// From is what another pipeline has to say, if the event is its result, and
 	// nil for a reading.
 	From *Contribution
+
+	// Command is what somebody wants done about the key's alarms, if the event is
+	// that, and nil for a reading. Then only Seq, Key and Arrival are set besides.
+	Command *Command
+}
+
+// Command is what an operator says about the alarms of a key.
+type Command struct {
+	Action  string    // acknowledge, shelve ... See package alarms
+	Rule    string    // whose alarm is meant; "": those of all rules
+	Member  string    // of the group that the key is, if the rule compares members; "": all
+	Named   bool      // a certain alarm is meant: the one with Start and Ordinal
+	Start   Timestamp // see Named
+	Ordinal uint32    // see Named
+	For     int64     // ms, for what ends by itself
+	Label   string    // true, false or expected
+	By      string    // who says it
+	Note    string    // why
 }
 
 // Contribution is a result of one pipeline as the event of another: what one

@@ -29,7 +29,8 @@ const (
 	ByWatermark Cause = iota // an event of the key
 	ByIdle                   // the key was silent for its idle timeout
 	ByEnd                    // the bounded input ended
-	ByTick                   // processing time came to what a trigger waited for
+	ByTick                   // processing time came to what something waited for
+	ByCommand                // an operator
 )
 
 // String returns the word used as a metric's label.
@@ -41,6 +42,8 @@ func (c Cause) String() string {
 		return "end"
 	case ByTick:
 		return "tick"
+	case ByCommand:
+		return "command"
 	}
 	return "watermark"
 }
@@ -54,6 +57,7 @@ const (
 	LateResult                      // an event that came too late for all its windows
 	RetractResult                   // takes an earlier pane back: its window is another now
 	RowResult                       // an event, or a match of a join, that no window gathers
+	AlarmResult                     // something that happened to an alarm
 )
 
 // Result is what a task hands to the world.
@@ -62,7 +66,8 @@ const (
 // of the pane that it takes back; its Values are those of that pane when panes are
 // retracted by value, and otherwise none. For a late event Start is its event
 // time, End the end of the window it missed, and Values are the event's. For a row
-// Start is its event time and End the millisecond after.
+// Start is its event time and End the millisecond after. For an alarm Start is its
+// own, and End the event time of what happened to it.
 type Result struct {
 	Kind       ResultKind
 	Timing     Timing

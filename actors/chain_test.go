@@ -22,7 +22,8 @@ type chainPipeline struct {
 	name, upstream string
 	groups         int // what it derives is for so many keys
 	size           int // a key fires after so many events
-	idle           int64
+	silences       []int64
+	expects        bool // the keys that tables name
 	every, span    int64
 	tables         map[string]string
 }
@@ -30,10 +31,17 @@ type chainPipeline struct {
 func (p *chainPipeline) Name() string                   { return p.name }
 func (p *chainPipeline) Upstream() string               { return p.upstream }
 func (p *chainPipeline) Slots() int                     { return 2 }
-func (p *chainPipeline) IdleTimeout() int64             { return p.idle }
+func (p *chainPipeline) Silences() []int64              { return p.silences }
 func (p *chainPipeline) Pulse() (every, span int64)     { return p.every, p.span }
 func (p *chainPipeline) SetTable(name string, b []byte) { p.tables[name] = string(b) }
 func (p *chainPipeline) NewTask(key string) Task        { return &chainTask{p: p, key: key} }
+
+func (p *chainPipeline) Expected(table string) []string {
+	if !p.expects {
+		return nil
+	}
+	return strings.Fields(p.tables[table])
+}
 
 func (p *chainPipeline) Accepts(topic string) bool {
 	if p.upstream != "" {
@@ -93,6 +101,8 @@ type chainTask struct {
 	first     edged.Timestamp // of what has not fired
 	active    edged.Timestamp
 	beats     bool // no tick has come since the last event that was later than the pulse
+	rung      int  // silences noticed since the last event
+	expected  bool
 }
 
 func (t *chainTask) mix(v ...uint64) {
@@ -112,7 +122,7 @@ func (t *chainTask) Observe(out *edged.Output, ev *edged.Event, now edged.Timest
 	if t.n == 0 {
 		t.first = now
 	}
-	t.n, t.active, t.beats, t.sum = t.n+1, now, true, t.sum+uint64(ev.Values[0].Float())
+	t.n, t.active, t.beats, t.rung, t.sum = t.n+1, now, true, 0, t.sum+uint64(ev.Values[0].Float())
 	if t.n == t.p.size {
 		t.fire(out, ev.Seq, edged.ByWatermark)
 	}
@@ -139,8 +149,25 @@ func (t *chainTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) 
 			t.fire(out, seq, edged.ByTick)
 		}
 	}
-	if t.p.idle > 0 && now.Sub(t.active) >= t.p.idle {
+	if rung := passed(t.p.silences, uint8(t.rung), now.Sub(t.active)); t.known() && int(rung) > t.rung {
+		t.rung = int(rung)
+		t.mix(uint64(rung), uint64(now), uint64(seq))
 		t.fire(out, seq, edged.ByIdle)
+	}
+}
+
+// known reports whether silence means anything: there was an event, or is to be one.
+func (t *chainTask) known() bool { return t.beats || t.active > 0 }
+
+// Expect notices what is news.
+func (t *chainTask) Expect(_ *edged.Output, retired bool, seq edged.Seq, now edged.Timestamp) {
+	if t.expected != retired {
+		return
+	}
+	t.expected = !retired
+	t.mix(uint64(seq), uint64(now))
+	if t.active == 0 {
+		t.active = now
 	}
 }
 
@@ -151,18 +178,18 @@ func (t *chainTask) Active() edged.Timestamp { return t.active }
 func (t *chainTask) Bytes() int              { return 100 + t.n }
 
 func (t *chainTask) Open() int {
-	if t.n > 0 || t.p.every > 0 && t.beats {
+	if t.n > 0 || t.p.every > 0 && t.beats || t.known() && t.rung < len(t.p.silences) {
 		return 1
 	}
 	return 0
 }
 
 func (t *chainTask) AppendBinary(dst []byte) ([]byte, error) {
-	return fmt.Appendf(dst, "%d %d %d %d %d %d %t", t.n, t.firing, t.sum, t.hash, t.first, t.active, t.beats), nil
+	return fmt.Appendf(dst, "%d %d %d %d %d %d %t %d %t", t.n, t.firing, t.sum, t.hash, t.first, t.active, t.beats, t.rung, t.expected), nil
 }
 
 func (t *chainTask) Restore(state []byte) error {
-	_, err := fmt.Sscanf(string(state), "%d %d %d %d %d %d %t", &t.n, &t.firing, &t.sum, &t.hash, &t.first, &t.active, &t.beats)
+	_, err := fmt.Sscanf(string(state), "%d %d %d %d %d %d %t %d %t", &t.n, &t.firing, &t.sum, &t.hash, &t.first, &t.active, &t.beats, &t.rung, &t.expected)
 	return err
 }
 
@@ -175,8 +202,13 @@ func chain(r *rand.Rand, ticks bool) []*chainPipeline {
 		{name: "other", upstream: "device", groups: 1, size: 3},
 	}
 	for _, p := range pipes {
+		p.expects = p.upstream == "" && r.IntN(2) == 0
 		if ticks && r.IntN(3) > 0 {
-			p.idle = int64(2 + r.IntN(10))
+			for n := 2; len(p.silences) < 1+r.IntN(3); {
+				n += r.IntN(10)
+				p.silences = append(p.silences, int64(n))
+				n++
+			}
 		}
 		if ticks && r.IntN(3) > 0 {
 			p.every, p.span = int64(1+r.IntN(4)), int64(r.IntN(10))
@@ -213,7 +245,7 @@ type chainOracle struct {
 type oracleKey struct {
 	task   *chainTask
 	active edged.Timestamp
-	waits  bool
+	rung   uint8
 	beats  bool
 }
 
@@ -231,7 +263,10 @@ func (o *chainOracle) take(journal []edged.Record, end bool) {
 		rec := &journal[i]
 		if rec.Kind == edged.TableRecord {
 			for _, p := range o.pipes {
+				before := p.Expected(rec.Topic)
 				p.SetTable(rec.Topic, rec.Payload)
+				o.expect(p, rec, p.Expected(rec.Topic), before, false)
+				o.expect(p, rec, before, p.Expected(rec.Topic), true)
 			}
 			continue
 		}
@@ -271,6 +306,24 @@ func (o *chainOracle) record(rec *edged.Record, up string, results []edged.Resul
 	}
 }
 
+// expect tells the keys that are in one list and not in the other.
+func (o *chainOracle) expect(p *chainPipeline, rec *edged.Record, keys, not []string, retired bool) {
+	for _, key := range keys {
+		if slices.Contains(not, key) {
+			continue
+		}
+		k := o.keys[p.name+"\x00"+key]
+		if k == nil {
+			k = &oracleKey{task: &chainTask{p: p, key: key}, rung: uint8(len(p.silences))}
+			o.keys[p.name+"\x00"+key] = k
+		}
+		if int(k.rung) == len(p.silences) {
+			k.active, k.rung, k.beats = rec.Time, 0, true
+		}
+		k.task.Expect(&o.out, retired, rec.Seq, rec.Time)
+	}
+}
+
 func (o *chainOracle) events(p *chainPipeline, rec *edged.Record, texts []string) {
 	var events []edged.Event
 	bad := map[string]bool{}
@@ -288,7 +341,7 @@ func (o *chainOracle) events(p *chainPipeline, rec *edged.Record, texts []string
 			k = &oracleKey{task: &chainTask{p: p, key: ev.Key}}
 			o.keys[p.name+"\x00"+ev.Key] = k
 		}
-		k.active, k.waits, k.beats = rec.Time, true, true
+		k.active, k.rung, k.beats = rec.Time, 0, true
 		if !bad[ev.Key] {
 			k.task.Observe(&o.out, ev, rec.Time)
 		}
@@ -306,14 +359,15 @@ func (o *chainOracle) ticks(p *chainPipeline, rec *edged.Record, end bool) {
 		}
 	}
 	for _, k := range mine {
-		silent := k.waits && p.idle > 0 && rec.Time.Sub(k.active) >= p.idle
+		rung := passed(p.silences, k.rung, rec.Time.Sub(k.active))
+		silent := rung > k.rung
 		beats := k.beats && p.every > 0
 		k.beats = beats && rec.Time.Sub(k.active) < p.every+p.span
 		switch {
 		case end:
 			k.task.End(&o.out, rec.Seq, rec.Time)
 		case silent || beats:
-			k.waits = k.waits && !silent
+			k.rung = rung
 			k.task.Tick(&o.out, rec.Seq, rec.Time)
 		}
 	}

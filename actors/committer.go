@@ -170,8 +170,11 @@ func (e *Engine) count(out *edged.Output, p *PipelineStats) {
 	add(&p.Historical, out.Historical)
 	for i := range out.Results {
 		r := &out.Results[i]
-		if r.Kind == edged.RetractResult {
+		switch r.Kind {
+		case edged.RetractResult:
 			p.Retractions.Add(1)
+		case edged.AlarmResult:
+			p.Alarms.Add(1)
 		}
 		if r.Kind != edged.PaneResult {
 			continue

@@ -12,6 +12,8 @@ type entryKind uint8
 const (
 	eventEntry   entryKind = iota
 	derivedEntry           // an event made of another pipeline's result
+	expectEntry            // the key is to have events
+	retireEntry            // the key is not to have any more
 	tickEntry
 	endEntry
 )

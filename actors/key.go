@@ -133,6 +133,8 @@ func (k *keyActor) fold(t *turn) {
 		switch en.kind {
 		case eventEntry, derivedEntry:
 			k.task.Observe(out, &en.event, en.time)
+		case expectEntry, retireEntry:
+			k.task.Expect(out, en.kind == retireEntry, en.event.Seq, en.time)
 		case tickEntry:
 			k.task.Tick(out, en.event.Seq, en.time)
 		case endEntry:

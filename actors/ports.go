@@ -19,9 +19,10 @@ type Pipeline interface {
 	// Slots is the number of values that Decode or Derive fills at most.
 	Slots() int
 
-	// IdleTimeout is the processing time in ms after which a silent key gets a
-	// tick, 0 for never.
-	IdleTimeout() int64
+	// Silences are the spans of processing time in ms, ascending, after which a key
+	// that has been silent for so long gets a tick. Each is noticed once per silence,
+	// and those that are over together by one tick.
+	Silences() []int64
 
 	// Pulse asks for ticks while a key is not silent, all in ms of processing time.
 	// Time is journaled about once per multiple of every, and a key gets all ticks up
@@ -51,6 +52,10 @@ type Pipeline interface {
 	// table that the pipeline does not use.
 	SetTable(name string, content []byte)
 
+	// Expected lists the keys that are to have events because a table, as it is now,
+	// says so. Accepts, Decode and SetTable come from the same goroutine.
+	Expected(table string) []string
+
 	// NewTask returns the empty state of a key.
 	NewTask(key string) Task
 
@@ -71,9 +76,12 @@ type Task interface {
 	// Observe folds one event in. now is the processing time of its record.
 	Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp)
 	// Tick tells that processing time has come to now. It comes when the key has
-	// been silent for its idle timeout, and as often as Pulse asks for; the same
+	// been silent for one of its Silences, and as often as Pulse asks for; the same
 	// tick may concern both, or nothing that the key waits for.
 	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
+	// Expect tells that the key is to have events from now on, or, when it is retired,
+	// not any more. Telling it again changes nothing.
+	Expect(out *edged.Output, retired bool, seq edged.Seq, now edged.Timestamp)
 	// End tells that no event will ever come.
 	End(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 

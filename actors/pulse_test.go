@@ -14,11 +14,14 @@ import (
 func TestRouterWakes(t *testing.T) {
 	r := newRand(t)
 	for range 200 {
-		p := &chainPipeline{name: "p", idle: int64(r.IntN(3) * 10), every: int64(r.IntN(3) * 5), span: int64(r.IntN(30) - 3)}
+		p := &chainPipeline{name: "p", every: int64(r.IntN(3) * 5), span: int64(r.IntN(30) - 3)}
+		for range r.IntN(4) {
+			p.silences = append(p.silences, int64(10*len(p.silences)+r.IntN(10)))
+		}
 		router := newRouter(0, p, false, 0)
 		type key struct {
 			active edged.Timestamp
-			waits  bool
+			rung   uint8
 			beats  bool
 		}
 		keys := map[string]*key{}
@@ -29,18 +32,22 @@ func TestRouterWakes(t *testing.T) {
 			if r.IntN(2) == 0 {
 				name := fmt.Sprint("k", r.IntN(20))
 				router.touch(router.lookup(name), now)
-				keys[name] = &key{now, true, p.every > 0}
+				keys[name] = &key{now, 0, p.every > 0}
 				continue
 			}
 			var want []string
 			beats := false
 			for name, k := range keys {
-				silent := k.waits && p.idle > 0 && now.Sub(k.active) >= p.idle
+				rung := k.rung
+				for int(rung) < len(p.silences) && now.Sub(k.active) >= p.silences[rung] {
+					rung++
+				}
+				silent := rung > k.rung
 				if silent || k.beats {
 					want = append(want, name)
 				}
 				beats = beats || k.beats
-				k.waits = k.waits && !silent
+				k.rung = rung
 				k.beats = k.beats && now.Sub(k.active) < p.every+max(p.span, 0)
 			}
 			passed := p.every > 0 && before.FloorTo(max(p.every, 1), 0) != now.FloorTo(max(p.every, 1), 0)

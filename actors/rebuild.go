@@ -1,6 +1,10 @@
 package actors
 
-import "edged"
+import (
+	"slices"
+
+	"edged"
+)
 
 // rebuild replays the journal between the snapshot and the turn's epoch. A
 // snapshot older than the journal is of a key that had no event in between.
@@ -12,7 +16,7 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 	r := t.ref.router
 	h := history{
 		key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(),
-		active: snap.Active, known: found, waits: found, beats: found,
+		active: snap.Active, known: found, beats: found,
 	}
 	floor := k.keys.store.Position().Floor
 	from := max(k.applied, floor)
@@ -36,20 +40,25 @@ type history struct {
 	pipeline Pipeline
 	event    edged.Event
 	out      edged.Output
+	expected expectation
 
 	active edged.Timestamp // of the last event
 	known  bool            // there was an event or a snapshot
-	waits  bool            // silence has not been noticed since
+	rung   uint8           // how many silences were noticed since
 	beats  bool            // there was no tick since that came later than the pulse
 }
 
 // fold folds one record into the key's task.
 func (h *history) fold(rec *edged.Record) {
+	k := h.key
 	if rec.Kind == edged.TableRecord {
 		h.pipeline.SetTable(rec.Topic, rec.Payload)
+		if rec.Seq > h.router.since {
+			news, gone := h.expected.replace(rec.Topic, h.pipeline.Expected(rec.Topic))
+			h.expect(rec, slices.Contains(news, h.name), slices.Contains(gone, h.name))
+		}
 		return
 	}
-	k := h.key
 	if rec.Seq <= k.applied || rec.Seq <= h.router.since {
 		return
 	}
@@ -89,12 +98,25 @@ func (h *history) take(rec *edged.Record, keep bool) {
 	if !keep || h.event.Key != h.name {
 		return
 	}
-	h.active, h.known, h.waits, h.beats = rec.Time, true, true, true
+	h.active, h.known, h.rung, h.beats = rec.Time, true, 0, true
 	if h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq}) {
 		return
 	}
 	h.event.Seq = rec.Seq
 	h.key.task.Observe(&h.out, &h.event, rec.Time)
+}
+
+// expect is what sequencer.expect is to a live key.
+func (h *history) expect(rec *edged.Record, expected, retired bool) {
+	if rec.Seq <= h.key.applied || !expected && !retired {
+		return
+	}
+	if !h.known || int(h.rung) == len(h.router.silences) {
+		h.active, h.known, h.rung, h.beats = rec.Time, true, 0, true
+	}
+	if !h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq, tick: true}) {
+		h.key.task.Expect(&h.out, retired, rec.Seq, rec.Time)
+	}
 }
 
 // tick is what router.wake is to a live key.
@@ -103,10 +125,9 @@ func (h *history) tick(rec *edged.Record) {
 		return
 	}
 	r := h.router
-	silent := h.waits && r.idle > 0 && rec.Time.Sub(h.active) >= r.idle
-	if silent {
-		h.waits = false
-	}
+	rung := passed(r.silences, h.rung, rec.Time.Sub(h.active))
+	silent := rung > h.rung
+	h.rung = rung
 	beats := h.beats && r.every > 0
 	h.beats = beats && r.beats(h.active, rec.Time)
 	if !silent && !beats {

@@ -189,7 +189,7 @@ func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) 
 		}
 		if clean {
 			if rec.Kind == edged.TableRecord {
-				s.setTable(rec)
+				s.setTable(nil, rec)
 			}
 			s.next = rec.Seq + 1
 			return nil

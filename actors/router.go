@@ -23,6 +23,7 @@ type keyRef struct {
 	// changed counts the generations of snapshots that do not hold the latest
 	// state: 2 after an event, 1 after one sweep, 0 after two.
 	changed     uint8
+	rung        uint8 // how many of the router's silences were noticed since the last event
 	passivating bool
 	gone        bool // no longer in the router
 
@@ -84,26 +85,27 @@ func (l *refList) remove(ref *keyRef) {
 // router knows the keys of one pipeline that matter now: those with an actor,
 // those that wait for time, and those that the next sweep must visit.
 //
-// Invariant: timed and stored are each ordered by active, so that looking at their
-// fronts finds every key that is due.
+// Invariant: stored and each list of timed are ordered by active, so that looking
+// at their fronts finds every key that is due.
 // Invariant: a tick reaches, when it is replayed, every key that it reached before.
 // Those that it reaches besides had nothing to wait for any more.
 type router struct {
 	index    int
 	pipeline Pipeline
-	upstream string // the pipeline whose results it takes, "" for messages
-	stage    int    // see stagesOf
-	flows    bool   // other pipelines take its results
-	idle     int64  // ms, 0: never
-	every    int64  // ms: how often keys that are not silent want a tick, 0: never
-	pulse    int64  // ms after its last event in which a key gets every tick, and then one more
+	upstream string  // the pipeline whose results it takes, "" for messages
+	stage    int     // see stagesOf
+	flows    bool    // other pipelines take its results
+	silences []int64 // ms, ascending; each is noticed once
+	every    int64   // ms: how often keys that are not silent want a tick, 0: never
+	pulse    int64   // ms after its last event in which a key gets every tick, and then one more
 	bounded  bool
 	since    edged.Seq // records up to here are not for this pipeline
 	refs     map[string]*keyRef
+	expected expectation
 
-	timed  refList // had an event and no tick since
-	stored refList // known from snapshots to have open windows; no event or tick since the start
-	live   refList // has an actor
+	timed  []refList // by rung: had an event, and no tick that noticed the next silence
+	stored refList   // known from snapshots to have open windows; no event or tick since the start
+	live   refList   // has an actor
 
 	beating    refList // had an event, and no tick since that came later than pulse
 	storedBeat refList // the same, perhaps: known from snapshots, no event since the start
@@ -111,9 +113,13 @@ type router struct {
 
 func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
 	r := &router{
-		index: index, pipeline: p, upstream: p.Upstream(), idle: p.IdleTimeout(), bounded: bounded, since: since, refs: map[string]*keyRef{},
-		timed: refList{links: timedLinks}, stored: refList{links: timedLinks}, live: refList{links: liveLinks},
+		index: index, pipeline: p, upstream: p.Upstream(), silences: p.Silences(), bounded: bounded, since: since, refs: map[string]*keyRef{},
+		stored: refList{links: timedLinks}, live: refList{links: liveLinks},
 		beating: refList{links: beatLinks}, storedBeat: refList{links: beatLinks},
+	}
+	r.timed = make([]refList, max(len(r.silences), 1))
+	for i := range r.timed {
+		r.timed[i].links = timedLinks
 	}
 	if every, span := p.Pulse(); every > 0 {
 		r.every, r.pulse = every, int64(edged.Timestamp(max(span, 0)).Add(every))
@@ -133,9 +139,9 @@ func (r *router) lookup(key string) *keyRef {
 
 // touch notes an event of the key.
 func (r *router) touch(ref *keyRef, now edged.Timestamp) {
-	ref.active, ref.changed = now, 2
-	if r.idle > 0 || r.bounded {
-		r.timed.push(ref)
+	ref.active, ref.changed, ref.rung = now, 2, 0
+	if len(r.silences) > 0 || r.bounded {
+		r.timed[0].push(ref)
 	}
 	if r.every > 0 {
 		r.beating.push(ref)
@@ -145,20 +151,50 @@ func (r *router) touch(ref *keyRef, now edged.Timestamp) {
 	}
 }
 
-// due returns the key that has been silent the longest if that is long enough
-// for a tick at now, otherwise nil.
+// expect notes that the key is to have events. If it waits for time already, or has
+// an event, it is known from that.
+func (r *router) expect(ref *keyRef, now edged.Timestamp) {
+	ref.changed = 2
+	if ref.timed.list == nil {
+		r.touch(ref, now)
+	}
+}
+
+// due returns of the keys that have been silent for long enough for a tick at now
+// the one that has been silent the longest, otherwise nil.
 func (r *router) due(now edged.Timestamp) *keyRef {
-	if r.idle == 0 {
-		return nil
+	var due *keyRef
+	look := func(ref *keyRef, silence int64) {
+		if ref != nil && now.Sub(ref.active) >= silence && (due == nil || ref.active < due.active) {
+			due = ref
+		}
 	}
-	ref := r.timed.front
-	if s := r.stored.front; ref == nil || s != nil && s.active < ref.active {
-		ref = s
+	for i, silence := range r.silences {
+		look(r.timed[i].front, silence)
 	}
-	if ref == nil || now.Sub(ref.active) < r.idle {
-		return nil
+	if len(r.silences) > 0 {
+		look(r.stored.front, r.silences[0])
 	}
-	return ref
+	return due
+}
+
+// rise moves a key that is due behind the silences that a tick at now notices.
+func (r *router) rise(ref *keyRef, now edged.Timestamp) {
+	ref.rung = passed(r.silences, ref.rung, now.Sub(ref.active))
+	if int(ref.rung) < len(r.silences) {
+		r.timed[ref.rung].push(ref)
+	} else {
+		r.stored.remove(ref) // from whatever list it is in
+	}
+}
+
+// passed returns how many silences have been noticed after a key, of which from were
+// noticed before, has been quiet for so long.
+func passed(silences []int64, from uint8, quiet int64) uint8 {
+	for int(from) < len(silences) && quiet >= silences[from] {
+		from++
+	}
+	return from
 }
 
 // beats reports whether a key that was active then gets the ticks after now, too.
@@ -180,13 +216,13 @@ func (r *router) pulses(before, now edged.Timestamp) bool {
 	return false
 }
 
-// wake appends the keys that a tick at now is for: those that have been silent
-// for long enough, once, and those that want every tick. They come in the order
+// wake appends the keys that a tick at now is for: those whose silence has become
+// long enough to be noticed, and those that want every tick. They come in the order
 // of their names, which is the same in a run that was interrupted.
 func (r *router) wake(now edged.Timestamp, refs []*keyRef) []*keyRef {
 	from := len(refs)
 	for ref := r.due(now); ref != nil; ref = r.due(now) {
-		r.timed.remove(ref)
+		r.rise(ref, now)
 		ref.changed = 2
 		refs = append(refs, ref)
 	}

@@ -189,9 +189,8 @@ func (s *sequencer) record(rec *edged.Record) {
 	if s.retable {
 		s.retable = false
 		for _, name := range slices.Sorted(maps.Keys(s.tables)) {
-			if rec.Kind != edged.TableRecord || rec.Topic != name {
-				s.enter(&edged.Record{Kind: edged.TableRecord, Time: rec.Time, Topic: name, Payload: s.tables[name]})
-			}
+			// Also the one that rec replaces: what it said tells which keys are retired.
+			s.enter(&edged.Record{Kind: edged.TableRecord, Time: rec.Time, Topic: name, Payload: s.tables[name]})
 		}
 	}
 	s.enter(rec)
@@ -225,7 +224,7 @@ func (s *sequencer) route(rec *edged.Record) {
 			s.wake(ep, rec, 0)
 		}
 	case edged.TableRecord:
-		s.setTable(rec)
+		s.setTable(ep, rec)
 	default:
 		s.message(ep, rec)
 	}
@@ -419,7 +418,7 @@ func (s *sequencer) endStage(ep *epoch, stage int) {
 	rec := &ep.records[len(ep.records)-1]
 	for _, r := range s.stages[stage] {
 		refs := s.woken[:0]
-		for _, l := range []*refList{&r.stored, &r.timed} {
+		for _, l := range append([]refList{r.stored}, r.timed...) {
 			for ref := l.front; ref != nil; ref = ref.timed.next {
 				refs = append(refs, ref)
 			}

@@ -22,7 +22,7 @@ type Stats struct {
 	Quarantined atomic.Int64 // keys whose state cannot be had
 	Passivated  atomic.Int64
 
-	Panes       [4]atomic.Int64 // results by edged.Cause
+	Panes       [5]atomic.Int64 // results by edged.Cause
 	Revisions   atomic.Int64    // of these late panes
 	Rows        atomic.Int64
 	Keys        atomic.Int64 // keys with an actor
@@ -51,6 +51,7 @@ type PipelineStats struct {
 	Ahead       atomic.Int64 // events ahead of our clock that did not move time
 	Historical  atomic.Int64 // events taken by the backlog's windows
 	Retractions atomic.Int64 // panes taken back
+	Alarms      atomic.Int64 // alarm events
 }
 
 // CommitBounds are the upper bounds of the buckets of Stats.Commit.

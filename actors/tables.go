@@ -3,6 +3,7 @@ package actors
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	"edged"
 )
@@ -46,7 +47,7 @@ func (s *sequencer) begin() {
 
 // load journals a table if its content is new.
 func (s *sequencer) load(t Table) {
-	if s.over || s.holds(t.Name, t.Content) {
+	if s.over || s.holds(t.Name, t.Content) && !s.unexpected(t.Name) {
 		return
 	}
 	s.record(&edged.Record{Kind: edged.TableRecord, Time: s.clock.now, Topic: t.Name, Payload: t.Content})
@@ -57,19 +58,78 @@ func (s *sequencer) holds(name string, content []byte) bool {
 	return ok && bytes.Equal(known, content)
 }
 
-// setTable hands the table of a record to the pipelines.
-func (s *sequencer) setTable(rec *edged.Record) {
-	if s.holds(rec.Topic, rec.Payload) {
-		return // it was only journaled again
+// setTable hands the table of a record to the pipelines, and tells the keys that it
+// expects to have events, unless the epoch is nil: they know then.
+func (s *sequencer) setTable(ep *epoch, rec *edged.Record) {
+	if !s.holds(rec.Topic, rec.Payload) { // otherwise it was only journaled again
+		if s.tables == nil {
+			s.tables = map[string][]byte{}
+		}
+		s.tables[rec.Topic] = rec.Payload
+		s.e.keys.tables.Store(true)
+		for _, r := range s.routers {
+			r.pipeline.SetTable(rec.Topic, rec.Payload)
+		}
 	}
-	if s.tables == nil {
-		s.tables = map[string][]byte{}
-	}
-	s.tables[rec.Topic] = rec.Payload
-	s.e.keys.tables.Store(true)
 	for _, r := range s.routers {
-		r.pipeline.SetTable(rec.Topic, rec.Payload)
+		if rec.Seq <= r.since {
+			continue
+		}
+		keys := r.pipeline.Expected(rec.Topic)
+		news, gone := r.expected.replace(rec.Topic, keys)
+		if ep != nil {
+			s.expect(ep, r, rec, news, expectEntry)
+			s.expect(ep, r, rec, gone, retireEntry)
+		}
 	}
+}
+
+// expect tells keys that they are to have events, or not any more.
+func (s *sequencer) expect(ep *epoch, r *router, rec *edged.Record, keys []string, kind entryKind) {
+	for _, key := range keys {
+		ref := r.lookup(key)
+		r.expect(ref, rec.Time)
+		ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: kind})
+	}
+}
+
+// expectation is the keys of one pipeline that are to have events, by the table that
+// says so.
+type expectation map[string][]string
+
+// replace takes what a table says now, and returns, in order, the keys that are new
+// in it and those that are not in it any more.
+func (e *expectation) replace(table string, keys []string) (news, gone []string) {
+	before := (*e)[table]
+	if len(keys) == 0 && len(before) == 0 {
+		return nil, nil
+	}
+	if *e == nil {
+		*e = expectation{}
+	}
+	now := slices.Clone(keys)
+	slices.Sort(now)
+	now = slices.Compact(now)
+	(*e)[table] = now
+	return missing(now, before), missing(before, now)
+}
+
+// missing returns what is in one sorted list and not in the other.
+func missing(keys, from []string) (rest []string) {
+	for _, key := range keys {
+		if _, found := slices.BinarySearch(from, key); !found {
+			rest = append(rest, key)
+		}
+	}
+	return rest
+}
+
+// unexpected reports whether a pipeline has not told its keys what a table says: it
+// came when the table was journaled already.
+func (s *sequencer) unexpected(table string) bool {
+	return slices.ContainsFunc(s.routers, func(r *router) bool {
+		return len(r.expected[table]) == 0 && len(r.pipeline.Expected(table)) > 0
+	})
 }
 
 // startTables takes the tables of the configuration up after recovery. Tables

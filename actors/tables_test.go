@@ -36,8 +36,8 @@ func TestTables(t *testing.T) {
 	}{
 		{[]Table{{"b", []byte("1")}, {"a", []byte("1")}}, nil, []string{"b=1", "a=1", "k1 0"}},
 		{[]Table{{"a", []byte("1")}, {"b", []byte("1")}}, nil, []string{"a=1", "b=1", "k1 1"}}, // the last end was clean
-		{[]Table{{"a", []byte("2")}, {"b", []byte("1")}}, nil, []string{"b=1", "a=2", "k1 2"}},
-		{[]Table{{"a", []byte("2")}}, []Table{{"a", []byte("2")}, {"a", []byte("3")}}, []string{"a=3", "k1 3"}}, // b is forgotten
+		{[]Table{{"a", []byte("2")}, {"b", []byte("1")}}, nil, []string{"a=1", "b=1", "a=2", "k1 2"}},
+		{[]Table{{"a", []byte("2")}}, []Table{{"a", []byte("2")}, {"a", []byte("3")}}, []string{"a=2", "a=3", "k1 3"}}, // b is forgotten
 		{[]Table{{"a", []byte("3")}, {"b", []byte("1")}}, nil, []string{"a=3", "b=1", "k1 4"}},
 		{nil, nil, []string{"k1 5"}},
 	}

@@ -21,10 +21,19 @@ type toyPipeline struct {
 	noLinks bool
 }
 
-func (toyPipeline) Name() string         { return "toy" }
-func (toyPipeline) Slots() int           { return 1 }
-func (p toyPipeline) IdleTimeout() int64 { return p.idle }
-func (p toyPipeline) Clone() Pipeline    { return p }
+func (toyPipeline) Name() string             { return "toy" }
+func (toyPipeline) Slots() int               { return 1 }
+func (p toyPipeline) Silences() []int64      { return silences(p.idle) }
+func (p toyPipeline) Clone() Pipeline        { return p }
+func (toyPipeline) Expected(string) []string { return nil }
+
+// silences is an idle timeout, or none.
+func silences(idle int64) []int64 {
+	if idle == 0 {
+		return nil
+	}
+	return []int64{idle}
+}
 
 func (toyPipeline) Accepts(topic string) bool { return strings.HasPrefix(topic, "in/") }
 
@@ -98,6 +107,8 @@ func (t *toyTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 		t.fire(out, seq, edged.ByIdle)
 	}
 }
+
+func (t *toyTask) Expect(*edged.Output, bool, edged.Seq, edged.Timestamp) {}
 
 func (t *toyTask) End(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
 	t.fire(out, seq, edged.ByEnd)

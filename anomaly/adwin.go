@@ -170,6 +170,12 @@ func (s *adwinState) cut() (score, diff float64) {
 	return score, diff
 }
 
+// Judge leaves the state as it is: the window does not grow either.
+func (s *adwinState) Judge(t edged.Timestamp, x float64) Verdict {
+	next := *s
+	return next.Observe(t, x)
+}
+
 func (s *adwinState) Bytes() int                     { return int(unsafe.Sizeof(*s)) }
 func (s *adwinState) AppendBinary(dst []byte) []byte { return appendState(dst, s) }
 func (s *adwinState) Restore(data []byte) ([]byte, error) {

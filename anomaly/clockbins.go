@@ -46,7 +46,22 @@ type binsState struct {
 }
 
 func (s *binsState) Observe(t edged.Timestamp, x float64) Verdict {
-	bin := &s.bins[hourOf(t, s.spec.Zone)%len(s.bins)]
+	bin := s.bin(t)
+	v := s.judge(bin, x)
+	if finite(x) {
+		bin.add(clip(x), 1/float64(s.spec.Memory))
+	}
+	return v
+}
+
+// Judge leaves the state as it is.
+func (s *binsState) Judge(t edged.Timestamp, x float64) Verdict { return s.judge(s.bin(t), x) }
+
+func (s *binsState) bin(t edged.Timestamp) *fading {
+	return &s.bins[hourOf(t, s.spec.Zone)%len(s.bins)]
+}
+
+func (s *binsState) judge(bin *fading, x float64) Verdict {
 	warm := bin.n >= s.spec.Warmup
 	if !finite(x) {
 		return refuse(warm)
@@ -60,7 +75,6 @@ func (s *binsState) Observe(t edged.Timestamp, x float64) Verdict {
 		v.around(bin.mean, s.spec.Threshold*sd)
 		v.because(CauseDeviation, z)
 	}
-	bin.add(x, 1/float64(s.spec.Memory))
 	return v
 }
 

@@ -53,17 +53,31 @@ func (s *forestState) Observe(_ edged.Timestamp, x float64) Verdict {
 	if !finite(x) {
 		return refuse(warm)
 	}
-	me := s.at
-	s.ring[me] = clip(x)
+	s.ring[s.at] = clip(x)
+	var v Verdict
+	if warm {
+		s.turn++
+		v = s.judge()
+	}
 	s.at = (s.at + 1) % len(s.ring)
 	s.n = min(s.n+1, len(s.ring))
-	if !warm {
-		return Verdict{}
-	}
-	s.turn++
+	return v
+}
+
+// Judge leaves the state as it is.
+func (s *forestState) Judge(t edged.Timestamp, x float64) Verdict {
+	next := *s
+	old := s.ring[s.at]
+	v := next.Observe(t, x)
+	s.ring[s.at] = old
+	return v
+}
+
+// judge judges the point whose newest value is at s.at.
+func (s *forestState) judge() Verdict {
 	score := 0.0
 	for tree := range s.spec.Trees {
-		score += s.descend(me, chance(s.spec.Seed^s.turn, uint64(tree)))
+		score += s.descend(s.at, chance(s.spec.Seed^s.turn, uint64(tree)))
 	}
 	v := judge(score/float64(s.spec.Trees), s.spec.Threshold, true)
 	v.because(CauseIsolated, v.Score)

@@ -6,22 +6,17 @@ import (
 	"edged"
 )
 
-// Expecting is a state that can be told that values are due although none has
-// come yet: for devices that are known and have never been seen.
-type Expecting interface {
-	Timed
-	// Expect says that values are due from since on. It does nothing once a
-	// value has come.
-	Expect(since edged.Timestamp)
-}
-
 // DeadMan raises an alarm when nothing has come for more than Factor expected
 // intervals. The interval is given, or learned as a mean of the gaps in which each
 // has the weight 0.1 and counts at most Factor times the mean, so that an outage
 // does not become usual. The score is the silence in expected intervals. A value
-// after a silence that no tick has noticed still reports it. Repeated and older
-// times are no gaps; values that are not finite are no sign of life. A state takes
-// 40 bytes.
+// after a silence that no tick has noticed still reports it.
+//
+// Any finite value is a sign of life and ends an alarm, whatever its time; one that is
+// not newer than the value before it is no gap. So values that a device
+// kept while its link was down count with the gaps they were measured with. A
+// value from a clock far ahead is reported as a silence, once. A state takes 48
+// bytes.
 type DeadMan struct {
 	Interval int64   // expected, milliseconds; 0: learned
 	Factor   float64 // k, above 1
@@ -42,12 +37,12 @@ func (d *DeadMan) New() State { return &deadState{spec: d} }
 
 type deadState struct {
 	spec    *DeadMan
-	last    edged.Timestamp // newest value, or since when one is expected
-	mean    float64         // of the gaps, milliseconds
+	heard   heard   // or, before the first value, since when one is expected
+	mean    float64 // of the gaps, milliseconds
 	gaps    int
-	waiting bool // last is known
+	waiting bool // heard is known
 	seen    bool // a value has come
-	fired   bool
+	fired   bool // a tick has noticed the silence
 }
 
 // interval returns what is expected, and whether it is known.
@@ -59,29 +54,35 @@ func (s *deadState) interval() (float64, bool) {
 }
 
 func (s *deadState) Observe(t edged.Timestamp, x float64) Verdict {
+	gap, seen := s.heard.gap(t), s.seen
+	v := s.Judge(t, x)
+	if finite(x) && seen && gap > 0 {
+		s.learn(float64(gap))
+	}
+	return v
+}
+
+// Judge takes the value as a sign of life, and does not learn the interval.
+func (s *deadState) Judge(t edged.Timestamp, x float64) Verdict {
 	_, warm := s.interval()
 	if !finite(x) {
 		return refuse(warm)
 	}
-	if s.waiting && s.seen && t <= s.last {
-		return Verdict{Warm: warm}
-	}
 	var v Verdict
-	if s.waiting && t > s.last {
-		v = s.judge(t)
-		if s.fired {
-			v = Verdict{Warm: warm}
-		}
-		s.learn(float64(t.Sub(s.last)))
+	if !s.waiting {
+		s.heard.newest = t
+	} else if gap := s.heard.gap(t); gap > 0 && !s.fired {
+		v = s.judge(gap)
 	}
-	s.last, s.waiting, s.seen, s.fired = t, true, true, false
+	s.heard.at(t)
+	s.waiting, s.seen, s.fired = true, true, false
 	_, v.Warm = s.interval()
 	return v
 }
 
 // learn takes a gap between two values into the mean.
 func (s *deadState) learn(gap float64) {
-	if !s.seen || s.spec.Interval > 0 {
+	if s.spec.Interval > 0 {
 		return
 	}
 	if s.gaps >= s.spec.Warmup {
@@ -91,9 +92,9 @@ func (s *deadState) learn(gap float64) {
 	s.mean += max(0.1, 1/float64(s.gaps)) * (gap - s.mean)
 }
 
-func (s *deadState) judge(now edged.Timestamp) Verdict {
+// judge judges a silence.
+func (s *deadState) judge(silence int64) Verdict {
 	interval, known := s.interval()
-	silence := max(0, now.Sub(s.last))
 	ratio := float64(silence) / interval
 	v := judge(ratio, s.spec.Factor, known)
 	if v.Alarm && ratio == s.spec.Factor { // not yet beyond it
@@ -105,13 +106,23 @@ func (s *deadState) judge(now edged.Timestamp) Verdict {
 	return v
 }
 
+// longest returns the longest silence that does not alarm.
+func longest(interval, factor float64) int64 { return int64(min(interval*factor, 1<<60)) }
+
+func (d *DeadMan) silence() (after int64, timed bool) {
+	if d.Interval == 0 {
+		return 0, true
+	}
+	return longest(float64(d.Interval), d.Factor) + 1, true
+}
+
 // Due is when the silence will have lasted too long.
 func (s *deadState) Due() edged.Timestamp {
 	interval, known := s.interval()
 	if !known || s.fired {
 		return edged.MaxTimestamp
 	}
-	return s.last.Add(int64(min(interval*s.spec.Factor, 1<<60))).Add(1)
+	return s.heard.newest.Add(longest(interval, s.spec.Factor)).Add(1)
 }
 
 // Tick judges the silence up to now.
@@ -119,7 +130,7 @@ func (s *deadState) Tick(now edged.Timestamp) Verdict {
 	if !s.waiting {
 		return Verdict{}
 	}
-	v := s.judge(now)
+	v := s.judge(max(0, now.Sub(s.heard.newest)))
 	s.fired = s.fired || v.Alarm
 	return v
 }
@@ -127,7 +138,7 @@ func (s *deadState) Tick(now edged.Timestamp) Verdict {
 // Expect starts the watch before the first value.
 func (s *deadState) Expect(since edged.Timestamp) {
 	if !s.waiting {
-		s.last, s.waiting = since, true
+		s.heard, s.waiting = heard{since, since}, true
 	}
 }
 
@@ -139,7 +150,7 @@ func (s *deadState) Restore(data []byte) ([]byte, error) {
 
 func (s *deadState) code(c *coder) {
 	c.tag('d')
-	c.time(&s.last)
+	s.heard.code(c)
 	c.float(&s.mean, 0, 1<<63)
 	c.count(&s.gaps, countMax)
 	c.flag(&s.waiting)

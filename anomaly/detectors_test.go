@@ -82,25 +82,24 @@ func TestRateTable(t *testing.T) {
 }
 
 func TestStuckTable(t *testing.T) {
-	s := state(t, &anomaly.Stuck{Quantum: 1, Window: 100}).(anomaly.Timed)
+	s := state(t, &anomaly.Stuck{Quantum: 1, Window: 100})
 	for i, c := range []struct {
-		t, due edged.Timestamp
-		x      float64
-		alarm  bool
+		t     edged.Timestamp
+		x     float64
+		span  int64
+		alarm bool
 	}{
-		{0, 100, 5, false}, {50, 100, 5.5, false}, {99, 100, 4.6, false}, {100, edged.MaxTimestamp, 5, true},
-		{150, 200, 5.9, false}, // leaves 4.6..5.5; fits with the 5 at 100
-		{160, 260, 9, false}, {155, 260, 1, false},
+		{0, 5, 0, false}, {50, 5.5, 50, false}, {99, 4.6, 99, false}, {100, 5, 100, true},
+		{98, 7, 100, true},                                                              // from the past: the run goes on
+		{150, 5.9, 50, false},                                                           // leaves 4.6..5.5; fits with the 5 at 100
+		{160, 9, 0, false}, {155, 1, 0, false}, {259, 9, 99, false}, {359, 9, 0, false}, // after a hole of a window
+		{458, 9, 99, false}, {459, 9, 100, true},
+		{9e12, 9, 0, false}, {500, 9, 0, false}, {599, 9, 99, false}, {600, 9, 100, true}, // a clock far ahead, once
 	} {
-		if v := s.Observe(c.t, c.x); v.Alarm != c.alarm || s.Due() != c.due {
-			t.Errorf("row %d: %+v, due %d", i, v, s.Due())
+		v := s.Observe(c.t, c.x)
+		if v.Alarm != c.alarm || v.Score != float64(c.span)/100 {
+			t.Errorf("row %d: %+v", i, v)
 		}
-	}
-	if v := s.Tick(259); v.Alarm {
-		t.Errorf("a tick too early: %+v", v)
-	}
-	if v := s.Tick(260); !v.Alarm || s.Due() != edged.MaxTimestamp || v.Reason.Span != 100 {
-		t.Errorf("a tick in time: %+v, due %d", v, s.Due())
 	}
 }
 

@@ -4,10 +4,11 @@
 // range that was expected, and a reason that makes one sentence.
 //
 //	value, event time ──▶ State.Observe ──▶ Verdict: score, alarm, range, reason ──▶ Explain: a sentence
-//	                        ▲
-//	  time alone ──▶ Timed.Tick
+//	                      Judge: without learning       │
+//	  time alone ──▶ Timed.Tick                         └─ Evidence ──▶ Teach: a person's label on the alarm
 //
-// The detector for whoever does not want to choose is Auto.
+// The detector for whoever does not want to choose is Auto. When a sensor is
+// replaced, Spec.New makes the state that has seen nothing of the new one.
 //
 // # Guarantees
 //
@@ -17,6 +18,8 @@
 //   - No value, time or restored byte makes a detector panic, and no score or bound
 //     is ever NaN or infinite. Values that are not finite are refused and never
 //     learned.
+//   - Judge learns nothing: what is usual stays as it is. States that learn are
+//     Freezers.
 //   - A state costs a bounded time per value and allocates nothing once it is warm.
 //   - A state goes on bit by bit after AppendBinary and Restore, on the same
 //     kind of processor.
@@ -33,6 +36,10 @@
 //   - Auto alarms when something leaves what it has seen. A pattern that changes
 //     within the known ranges, such as a missing beat, may go unseen; and with the
 //     shortest epochs (4,000 values) quiet noise alarms several times as often.
+//   - Labels teach Auto, alone or within another detector. The others learn nothing
+//     from them.
+//   - A range that is frozen as long as an alarm is open may keep it open for ever:
+//     a level that has changed for good does not become usual by itself.
 //   - Auto's score within a cool-down is as high as it is. Whoever counts alarms must
 //     look at Alarm, and not compare scores with the threshold.
 //   - Processors that fuse multiplication and addition may round the last bit of a

@@ -59,6 +59,12 @@ func (s *ewmaState) Observe(_ edged.Timestamp, x float64) Verdict {
 	return v
 }
 
+// Judge leaves the state as it is: the smoothed value does not move either.
+func (s *ewmaState) Judge(t edged.Timestamp, x float64) Verdict {
+	next := *s
+	return next.Observe(t, x)
+}
+
 func (s *ewmaState) Bytes() int                     { return int(unsafe.Sizeof(*s)) }
 func (s *ewmaState) AppendBinary(dst []byte) []byte { return appendState(dst, s) }
 func (s *ewmaState) Restore(data []byte) ([]byte, error) {

@@ -14,18 +14,38 @@ func (v *Verdict) Explain(x float64) string {
 		return ""
 	}
 	if v.HasRange {
-		b = append(b, "; expected "...)
-		b = appendNumber(b, v.Low)
-		b = append(b, ".."...)
-		b = appendNumber(b, v.High)
+		b = v.appendRange(append(b, "; expected "...))
 	}
 	if v.Reason.Cause != CauseSilent && v.Reason.Cause != CauseMissing {
 		if b = append(b, ", got "...); !v.HasRange {
 			b = append(b[:len(b)-len(", got ")], "; got "...)
 		}
+		if shown, other := v.showed(); other && shown != float32(x) {
+			b = append(appendNumber(b, float64(shown)), " at value "...)
+		}
 		b = appendNumber(b, x)
 	}
 	return string(b)
+}
+
+// appendRange appends what was expected. A side as far away as numbers go is none.
+func (v *Verdict) appendRange(b []byte) []byte {
+	const far = 1e300
+	switch {
+	case v.Low <= -far:
+		return appendNumber(append(b, "at most "...), v.High)
+	case v.High >= far:
+		return appendNumber(append(b, "at least "...), v.Low)
+	}
+	return appendNumber(append(appendNumber(b, v.Low), ".."...), v.High)
+}
+
+// showed returns what the view that spoke showed, if that has the unit of the value
+// and is of several: the range is expected of that, then.
+func (v *Verdict) showed() (shown float32, ok bool) {
+	const ofSeveral ViewSet = 1<<ViewFloor | 1<<ViewCeiling | 1<<ViewLevel
+	k := v.Reason.View
+	return v.Evidence.Shown[k%Views], v.Reason.Cause == CauseRecord && ofSeveral.Has(k) && (v.Evidence.Above | v.Evidence.Below).Has(k)
 }
 
 // appendSentence appends what the cause says, without range and value.
@@ -133,10 +153,10 @@ func appendNumber(b []byte, x float64) []byte {
 // appendPercent appends a share as percent.
 func appendPercent(b []byte, share float64) []byte {
 	percent := share * 100
-	if percent >= 10 {
-		percent = math.Round(percent)
+	if percent >= 9.95 {
+		return append(appendNumber(b, math.Round(percent)), " %"...)
 	}
-	return append(appendNumber(b, percent), " %"...)
+	return append(strconv.AppendFloat(b, percent, 'g', 2, 64), " %"...)
 }
 
 // appendSpan appends milliseconds in the largest unit that leaves at least two,

@@ -60,16 +60,13 @@ func (s *halfState) Observe(_ edged.Timestamp, x float64) Verdict {
 	if !finite(x) {
 		return refuse(warm)
 	}
-	x = clip(x)
-	copy(s.recent[1:s.spec.Shingle], s.recent[:])
-	s.recent[0] = x
-	if s.n++; s.n < s.spec.Shingle {
+	s.push(x)
+	if s.n < s.spec.Shingle {
 		return Verdict{}
 	}
-	s.n = s.spec.Shingle
 	if s.rounds == 0 {
 		if s.points == 0 {
-			s.lo, s.hi = x, x
+			s.lo, s.hi = s.recent[0], s.recent[0]
 		}
 		for _, y := range s.recent[:s.spec.Shingle] {
 			s.lo, s.hi = min(s.lo, y), max(s.hi, y)
@@ -77,19 +74,53 @@ func (s *halfState) Observe(_ edged.Timestamp, x float64) Verdict {
 	}
 	var v Verdict
 	if s.rounds > 0 {
-		score := 0.0
-		for tree := range s.spec.Trees {
-			score += math.Log2(float64(s.spec.Window) / (s.walk(tree) + 1))
-		}
-		if warm {
-			v = judge(score/float64(s.spec.Trees), s.spec.Threshold, true)
-			v.because(CauseIsolated, v.Score)
-			if v.Score > 0 {
-				v.Reason.Count = int32(s.spec.Window)
-			}
-		}
+		v = s.judge(true)
 	}
 	s.roll()
+	if !warm {
+		return Verdict{}
+	}
+	return v
+}
+
+// Judge leaves the state as it is: the place of the point is looked at and gets
+// no mass.
+func (s *halfState) Judge(_ edged.Timestamp, x float64) Verdict {
+	switch {
+	case !finite(x):
+		return refuse(s.rounds == 2)
+	case s.rounds < 2:
+		return Verdict{}
+	}
+	next := *s
+	next.push(x)
+	return next.judge(false)
+}
+
+// push makes x the newest value of the point.
+func (s *halfState) push(x float64) {
+	copy(s.recent[1:s.spec.Shingle], s.recent[:])
+	s.recent[0] = clip(x)
+	s.n = min(s.n+1, s.spec.Shingle)
+}
+
+// judge judges the point by the last window, and adds it to the open one if that
+// is to learn.
+func (s *halfState) judge(learn bool) Verdict {
+	score := 0.0
+	for tree := range s.spec.Trees {
+		leaf := s.leaf(tree)
+		mass := float64(s.before[leaf]) * float64(int(1)<<s.spec.Depth)
+		score += math.Log2(float64(s.spec.Window) / (mass + 1))
+		if learn {
+			s.now[leaf]++
+		}
+	}
+	v := judge(score/float64(s.spec.Trees), s.spec.Threshold, true)
+	v.because(CauseIsolated, v.Score)
+	if v.Score > 0 {
+		v.Reason.Count = int32(s.spec.Window)
+	}
 	return v
 }
 
@@ -104,9 +135,8 @@ func (s *halfState) roll() {
 	clear(s.now)
 }
 
-// walk adds the point to the masses of a tree and returns its mass in the last
-// window.
-func (s *halfState) walk(tree int) float64 {
+// leaf returns where the point is in a tree, as an index of the masses.
+func (s *halfState) leaf(tree int) int {
 	h := s.spec
 	size := deviation(s.hi-s.lo, s.lo, 0)
 	var low, high [shingleMax]float64
@@ -128,9 +158,7 @@ func (s *halfState) walk(tree int) float64 {
 			node++
 		}
 	}
-	leaf := node + (tree-1)<<h.Depth // leaves are the nodes from 2^Depth on
-	s.now[leaf]++
-	return float64(s.before[leaf]) * float64(int(1)<<h.Depth)
+	return node + (tree-1)<<h.Depth // leaves are the nodes from 2^Depth on
 }
 
 func (s *halfState) Bytes() int                     { return int(unsafe.Sizeof(*s)) + 4*len(s.now) }

@@ -53,25 +53,54 @@ type winterState struct {
 }
 
 func (s *winterState) Observe(t edged.Timestamp, x float64) Verdict {
-	if !finite(x) {
-		return refuse(s.warm())
+	season := s.bin(t)
+	v := s.judge(t, x, *season)
+	if finite(x) {
+		s.learn(t, clip(x), season)
 	}
-	x = clip(x)
+	return v
+}
+
+// Judge leaves the state as it is: level, trend and season stand still.
+func (s *winterState) Judge(t edged.Timestamp, x float64) Verdict { return s.judge(t, x, *s.bin(t)) }
+
+// bin returns the place of t in the season.
+func (s *winterState) bin(t edged.Timestamp) *float64 {
 	h := s.spec
 	into := t.Sub(t.FloorTo(h.Period, h.Offset))
-	season := &s.season[min(int(max(0, into)/((h.Period-1)/int64(h.Bins)+1)), h.Bins-1)]
+	return &s.season[min(int(max(0, into)/((h.Period-1)/int64(h.Bins)+1)), h.Bins-1)]
+}
+
+// whole reports whether by t a whole period has been seen.
+func (s *winterState) whole(t edged.Timestamp) bool {
+	return s.round || s.seen > 0 && t.Sub(s.first) >= s.spec.Period
+}
+
+func (s *winterState) judge(t edged.Timestamp, x, season float64) Verdict {
+	warm := s.whole(t) && s.seen >= s.spec.Warmup
+	if !finite(x) {
+		return refuse(warm)
+	}
 	if s.seen == 0 {
-		s.level, s.first, s.seen = x, t, 1
 		return Verdict{}
 	}
-	s.round = s.round || t.Sub(s.first) >= h.Period
-	want := clip(s.level + s.trend + *season)
-	e := x - want
-	sd := deviation(math.Sqrt(s.rest.vrn), want, h.Floor)
-	v := judge(math.Abs(e)/sd, h.Threshold, s.warm())
-	v.around(want, h.Threshold*sd)
+	want := clip(s.level + s.trend + season)
+	e := clip(x) - want
+	sd := deviation(math.Sqrt(s.rest.vrn), want, s.spec.Floor)
+	v := judge(math.Abs(e)/sd, s.spec.Threshold, warm)
+	v.around(want, s.spec.Threshold*sd)
 	v.because(CauseDeviation, e/sd)
+	return v
+}
 
+func (s *winterState) learn(t edged.Timestamp, x float64, season *float64) {
+	if s.seen == 0 {
+		s.level, s.first, s.seen = x, t, 1
+		return
+	}
+	h := s.spec
+	s.round = s.whole(t)
+	e := x - clip(s.level+s.trend+*season)
 	s.level = clip(s.level + s.trend + h.Alpha*e)
 	s.trend = clip(s.trend + h.Alpha*h.Beta*e)
 	*season = clip(*season + h.Gamma*(1-h.Alpha)*e)
@@ -79,10 +108,7 @@ func (s *winterState) Observe(t edged.Timestamp, x float64) Verdict {
 	a := max(0.01, 1/float64(s.rest.n))
 	s.rest.vrn = min(squareMax, s.rest.vrn+a*(e*e-s.rest.vrn))
 	s.seen = min(s.seen+1, countMax)
-	return v
 }
-
-func (s *winterState) warm() bool { return s.round && s.seen >= s.spec.Warmup }
 
 func (s *winterState) Bytes() int                     { return int(unsafe.Sizeof(*s)) + 8*len(s.season) }
 func (s *winterState) AppendBinary(dst []byte) []byte { return appendState(dst, s) }

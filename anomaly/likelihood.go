@@ -59,32 +59,58 @@ type likelyState struct {
 
 func (s *likelyState) Observe(t edged.Timestamp, x float64) Verdict {
 	inner := s.of.Observe(t, x)
-	need := len(s.ring) + s.spec.Warmup
-	warm := inner.Warm && s.n >= need
-	if inner.Reason.Cause == CauseNotFinite || inner.Reason.Cause == CauseImplausible {
-		return inner
+	v := s.judge(&inner)
+	if inner.Warm && !inner.refused() {
+		s.long.add(inner.Score, 1/float64(s.spec.Long))
+		s.ring[s.at] = inner.Score
+		s.at = (s.at + 1) % len(s.ring)
+		s.n = min(s.n+1, len(s.ring)+s.spec.Warmup)
 	}
-	v := Verdict{Warm: warm}
-	if inner.Warm {
-		v = s.judge(inner.Score, warm)
-		s.n = min(s.n+1, need)
-	}
-	v.Low, v.High, v.HasRange = inner.Low, inner.High, inner.HasRange
 	return v
 }
 
-func (s *likelyState) judge(score float64, warm bool) Verdict {
-	s.ring[s.at] = score
-	s.at = (s.at + 1) % len(s.ring)
-	s.long.add(score, 1/float64(s.spec.Long))
+// Judge lets the detector behind judge, and leaves its own memory of scores as it is.
+func (s *likelyState) Judge(t edged.Timestamp, x float64) Verdict {
+	inner := Judge(s.of, t, x)
+	return s.judge(&inner)
+}
+
+// Teach teaches the detector behind.
+func (s *likelyState) Teach(l Label, e Evidence) bool { return Teach(s.of, l, e) }
+
+// judge judges the score of the detector behind.
+func (s *likelyState) judge(inner *Verdict) Verdict {
+	if inner.refused() {
+		return *inner
+	}
+	v := Verdict{Warm: inner.Warm && s.n >= len(s.ring)+s.spec.Warmup}
+	if inner.Warm {
+		v = s.unlikely(inner.Score, v.Warm)
+	}
+	v.Low, v.High, v.HasRange, v.Evidence = inner.Low, inner.High, inner.HasRange, inner.Evidence
+	return v
+}
+
+// refused reports whether a detector has not taken the value at all.
+func (v *Verdict) refused() bool {
+	return v.Reason.Cause == CauseNotFinite || v.Reason.Cause == CauseImplausible
+}
+
+// unlikely judges a score together with the ones before it.
+func (s *likelyState) unlikely(score float64, warm bool) Verdict {
+	long := s.long
+	long.add(score, 1/float64(s.spec.Long))
 	if s.n < len(s.ring) {
 		return Verdict{}
 	}
 	mean := 0.0
-	for _, y := range s.ring {
+	for i, y := range s.ring {
+		if i == s.at { // the oldest makes room
+			y = score
+		}
 		mean += y / float64(len(s.ring))
 	}
-	z := (mean - s.long.mean) / deviation(s.long.sd(), s.long.mean, s.spec.Floor)
+	z := (mean - long.mean) / deviation(long.sd(), long.mean, s.spec.Floor)
 	power := tail(z)
 	if z <= 0 {
 		power = 0
@@ -101,6 +127,11 @@ func tail(z float64) float64 {
 	}
 	return 300
 }
+
+// Expect passes on that values are due.
+func (s *likelyState) Expect(since edged.Timestamp) { expect(s.of, since) }
+
+func (l *Likelihood) silence() (after int64, timed bool) { return Silence(l.Of) }
 
 // Due is that of the detector behind, or never.
 func (s *likelyState) Due() edged.Timestamp { return dueOf(s.of) }

@@ -42,12 +42,21 @@ type madState struct {
 	at     int
 }
 
-func (s *madState) Observe(_ edged.Timestamp, x float64) Verdict {
+func (s *madState) Observe(t edged.Timestamp, x float64) Verdict {
+	v := s.Judge(t, x)
+	if finite(x) {
+		s.learn(clip(x) + 0) // no negative zero: it would sort with its twin in any order
+	}
+	return v
+}
+
+// Judge leaves the state as it is.
+func (s *madState) Judge(_ edged.Timestamp, x float64) Verdict {
 	warm := len(s.sorted) >= s.spec.Warmup
 	if !finite(x) {
 		return refuse(warm)
 	}
-	x = clip(x) + 0 // no negative zero: it would sort with its twin in any order
+	x = clip(x)
 	var v Verdict
 	if len(s.sorted) > 0 {
 		median, spread := robust(s.sorted)
@@ -57,7 +66,6 @@ func (s *madState) Observe(_ edged.Timestamp, x float64) Verdict {
 		v.around(median, s.spec.Threshold*sd)
 		v.because(CauseDeviation, z)
 	}
-	s.learn(x)
 	return v
 }
 

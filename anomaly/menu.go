@@ -120,7 +120,7 @@ func rules() []Description {
 
 func liveness() []Description {
 	return []Description{{
-		Name: "stuck", Doc: "For sensors that freeze.", Formula: "max - min over window <= quantum", Source: "practice", Timed: true,
+		Name: "stuck", Doc: "For sensors that freeze.", Formula: "max - min over window <= quantum", Source: "practice",
 		Params: []Param{{Name: "quantum", Unit: "value", Max: 1e99, Doc: "largest movement that is none; 0: exact equality"},
 			needed(millis("window", 1, 1<<40, 0, "how long it must not move"))},
 		build: func(a args) Spec { return &Stuck{Quantum: a.f("quantum"), Window: a.ms("window")} },

@@ -80,6 +80,7 @@ func TestRestoreAnywhere(t *testing.T) {
 	for name, spec := range menu(t) {
 		r := rand.New(rand.NewPCG(*seed, 7))
 		a, b := spec.New(), spec.New()
+		var evidence anomaly.Evidence
 		now := edged.Timestamp(1.7e12)
 		for i := range 3000 {
 			now = now.Add(int64(r.IntN(4)-1) * 700)
@@ -115,11 +116,24 @@ func TestRestoreAnywhere(t *testing.T) {
 			if i%300 < 60 {
 				x = 3 // a flat stretch
 			}
+			if r.IntN(5) == 0 {
+				if va, vb := anomaly.Judge(a, now, x), anomaly.Judge(b, now, x); va != vb {
+					t.Fatalf("%s at %d: judged %+v and %+v", name, i, va, vb)
+				}
+			}
+			if r.IntN(50) == 0 {
+				l := anomaly.Label(1 + r.IntN(3))
+				if anomaly.Teach(a, l, evidence) != anomaly.Teach(b, l, evidence) {
+					t.Fatalf("%s at %d: only one is taught", name, i)
+				}
+				evidence = anomaly.Evidence{}
+			}
 			va, vb := a.Observe(now, x), b.Observe(now, x)
 			sound(t, name, va)
 			if va != vb {
 				t.Fatalf("%s at %d: %+v and %+v", name, i, va, vb)
 			}
+			evidence.Add(va.Evidence)
 		}
 	}
 }

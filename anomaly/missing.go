@@ -11,9 +11,14 @@ const missingParts = 16
 
 // Missing compares how many values came within a window with how many were
 // expected: 1 - count/(Window/Interval). The window is 16 parts long, moves part
-// by part, and leaves the open part out; a verdict comes with the first value or
-// tick of a new part. A value with the time of the one before counts once; one
-// from before the window is passed over. A state takes 120 bytes.
+// by part, and leaves the open part out; a part that ends makes a new judgement,
+// which stands until the next one. It learns nothing.
+//
+// A value with the time of the one before counts once. An older one counts in its
+// part, so that what was kept while a link was down fills the hole. One
+// from before the window is passed over; when a second follows it within the length of
+// a window, the clock has been ahead, and the window starts anew. A state takes
+// 144 bytes.
 type Missing struct {
 	Interval int64   // expected between values, milliseconds
 	Window   int64   // milliseconds, at least 16 intervals
@@ -35,12 +40,15 @@ func (m *Missing) New() State { return &missingState{spec: m} }
 
 type missingState struct {
 	spec   *Missing
+	heard  heard
 	start  edged.Timestamp // of the open part
-	last   edged.Timestamp // of the newest value
+	stray  edged.Timestamp // of a value from before the window
 	counts [missingParts + 1]uint32
 	at     int // the open part
 	parts  int // complete ones so far, at most missingParts
+	share  float64
 	any    bool
+	lost   bool // stray is of the last value
 }
 
 func (s *missingState) width() int64 { return s.spec.Window / missingParts }
@@ -50,31 +58,46 @@ func (s *missingState) Observe(t edged.Timestamp, x float64) Verdict {
 		return refuse(s.parts >= missingParts)
 	}
 	if !s.any {
-		s.any, s.start, s.last = true, t.FloorTo(s.width(), 0), t
-		s.counts[s.at] = 1
-		return Verdict{}
+		s.begin(t)
+		s.heard = heard{t, t}
+		return s.verdict()
 	}
-	v := s.advance(t)
+	s.advance(t)
+	repeated := t == s.heard.last
+	s.heard.at(t)
 	back := int64(0)
 	if t < s.start {
 		back = (s.start.Sub(t)-1)/s.width() + 1
 	}
-	if t != s.last && back <= int64(s.parts) {
+	switch before := back > missingParts; {
+	case before && s.lost && max(t.Sub(s.stray), s.stray.Sub(t)) <= s.spec.Window:
+		s.begin(t)
+	case before:
+		s.stray, s.lost = t, true
+		return s.verdict()
+	case !repeated && back <= int64(s.parts):
 		c := &s.counts[(s.at+missingParts+1-int(back))%(missingParts+1)]
 		*c = min(*c+1, countMax)
 	}
-	s.last = max(s.last, t)
-	return v
+	s.stray, s.lost = 0, false
+	return s.verdict()
+}
+
+// begin starts a window with a value at t.
+func (s *missingState) begin(t edged.Timestamp) {
+	s.counts = [missingParts + 1]uint32{1}
+	s.at, s.parts, s.share, s.any = 0, 0, 0, true
+	s.start = t.FloorTo(s.width(), 0)
 }
 
 // advance closes the parts that end by now, and judges if there are any.
-func (s *missingState) advance(now edged.Timestamp) Verdict {
+func (s *missingState) advance(now edged.Timestamp) {
 	steps := int64(0)
 	if now > s.start {
 		steps = now.Sub(s.start) / s.width()
 	}
 	if steps == 0 {
-		return Verdict{Warm: s.parts >= missingParts}
+		return
 	}
 	s.start = now.FloorTo(s.width(), 0)
 	s.parts = int(min(int64(s.parts)+steps, missingParts))
@@ -88,12 +111,18 @@ func (s *missingState) advance(now edged.Timestamp) Verdict {
 			count += float64(c)
 		}
 	}
-	span := s.width() * missingParts
-	share := 1 - count*float64(s.spec.Interval)/float64(span)
-	v := judge(share, s.spec.Share, s.parts >= missingParts)
+	s.share = max(0, 1-count*float64(s.spec.Interval)/float64(s.span()))
+}
+
+// span is the length of the window in whole parts.
+func (s *missingState) span() int64 { return s.width() * missingParts }
+
+// verdict repeats the last judgement.
+func (s *missingState) verdict() Verdict {
+	v := judge(s.share, s.spec.Share, s.parts >= missingParts)
 	if v.Alarm {
-		v.Severity = Grade(share, s.spec.Share, (1+s.spec.Share)/2, 1)
-		v.Reason = Reason{Cause: CauseMissing, Excess: share, Span: span}
+		v.Severity = Grade(s.share, s.spec.Share, (1+s.spec.Share)/2, 1)
+		v.Reason = Reason{Cause: CauseMissing, Excess: s.share, Span: s.span()}
 	}
 	return v
 }
@@ -107,15 +136,18 @@ func (s *missingState) Due() edged.Timestamp {
 	if !s.any || s.empty() {
 		return edged.MaxTimestamp
 	}
-	return s.start.Add(s.width())
+	return s.heard.tick(s.start.Add(s.width()))
 }
+
+func (m *Missing) silence() (after int64, timed bool) { return m.Window / missingParts, true }
 
 // Tick closes the parts that end by now.
 func (s *missingState) Tick(now edged.Timestamp) Verdict {
 	if !s.any {
 		return Verdict{}
 	}
-	return s.advance(now)
+	s.advance(s.heard.local(now))
+	return s.verdict()
 }
 
 func (s *missingState) Bytes() int                     { return int(unsafe.Sizeof(*s)) }
@@ -126,8 +158,9 @@ func (s *missingState) Restore(data []byte) ([]byte, error) {
 
 func (s *missingState) code(c *coder) {
 	c.tag('m')
+	s.heard.code(c)
 	c.time(&s.start)
-	c.time(&s.last)
+	c.time(&s.stray)
 	for i := range s.counts {
 		n := int(s.counts[i])
 		c.count(&n, countMax)
@@ -135,5 +168,7 @@ func (s *missingState) code(c *coder) {
 	}
 	c.count(&s.at, missingParts)
 	c.count(&s.parts, missingParts)
+	c.float(&s.share, 0, 1)
 	c.flag(&s.any)
+	c.flag(&s.lost)
 }

@@ -99,18 +99,20 @@ type mvr struct {
 	started edged.Timestamp // the current epoch
 	before  edged.Timestamp // the start of the oldest epoch that is remembered
 	rows    uint32          // values of the current epoch
-	cooled  uint32          // values since peak
-	peak    float64         // score of the alarm that cools down; 0: none
+	cooling cooling
 }
 
 // Bytes returns the memory of the state.
 func (m *mvr) Bytes() int { return int(unsafe.Sizeof(*m)) }
 
+func (m *mvr) warm() bool { return int64(m.views.count) >= int64(m.spec.WarmUp) }
+
 // Observe judges and then learns a value.
 func (m *mvr) Observe(t edged.Timestamp, x float64) Verdict {
-	warm := int64(m.views.count) >= int64(m.spec.WarmUp)
-	if math.IsNaN(x) || math.IsInf(x, 0) {
-		return Verdict{Warm: warm, Reason: Reason{Cause: CauseNotFinite}}
+	v := Verdict{Warm: m.warm()}
+	if !finite(x) {
+		v.Reason.Cause = CauseNotFinite
+		return v
 	}
 	value := narrowed(x)
 	var s sight
@@ -118,11 +120,35 @@ func (m *mvr) Observe(t edged.Timestamp, x float64) Verdict {
 		m.started, m.before = t, t
 	}
 	m.views.look(t, value, m.spec.Zone, &s)
-	v := Verdict{Warm: warm}
-	if warm {
+	if v.Warm {
 		m.judge(t, float64(value), &s, &v)
+		v.Alarm = m.cooling.alarm(v.Score, m.spec)
 	}
 	m.learn(t, &s)
+	return v
+}
+
+// Judge judges a value and leaves the state as it is, bit by bit: for the state,
+// the time until the next Observe is a hole in the series. Were the windows and
+// means to move with such values, the floor, the jump and the trend would show
+// them for long after, and the ranges would learn them then. So only the views
+// speak that need no values from just before: the value's distance from its hour
+// of the week, and the value itself, as floor or ceiling, below or above anything known.
+func (m *mvr) Judge(t edged.Timestamp, x float64) Verdict {
+	v := Verdict{Warm: m.warm()}
+	if !finite(x) {
+		v.Reason.Cause = CauseNotFinite
+		return v
+	}
+	if !v.Warm {
+		return v
+	}
+	value := narrowed(x)
+	var s sight
+	m.views.glance(t, value, m.spec.Zone, &s)
+	m.judge(t, float64(value), &s, &v)
+	cooling := m.cooling
+	v.Alarm = cooling.alarm(v.Score, m.spec)
 	return v
 }
 
@@ -131,6 +157,9 @@ func (m *mvr) judge(t edged.Timestamp, value float64, s *sight, v *Verdict) {
 	low, high := -math.MaxFloat64, math.MaxFloat64
 	var spoke View
 	for k := range Views {
+		if !s.seen.Has(k) {
+			continue
+		}
 		known, magnitude := m.known(k, s.shown[k]), 2*math.Abs(value) // as if both bounds were the value
 		switch k {
 		case ViewSurprise:
@@ -145,23 +174,27 @@ func (m *mvr) judge(t edged.Timestamp, value float64, s *sight, v *Verdict) {
 				high = hi
 			}
 		}
-		if score := excess(known, s.shown[k], magnitude); score > v.Score {
+		score := excess(known, s.shown[k], magnitude)
+		if score > 0 {
+			v.Evidence.note(k, known, s.shown[k])
+		}
+		if score > v.Score {
 			v.Score, spoke = score, k
 		}
 	}
-	v.HasRange = true
+	// What is usual to all views contains a value that nobody minds, but for what
+	// is below the threshold, and rounding.
+	v.Low, v.High, v.HasRange = min(low, value), max(high, value), true
 	if v.Score == 0 {
-		// What is usual to all views contains the value, but for rounding.
-		v.Low, v.High = min(low, value), max(high, value)
-		m.cool(0)
 		return
 	}
 	known := m.known(spoke, s.shown[spoke])
-	v.Low, v.High = s.bounds(spoke, known)
+	if v.Score >= m.spec.Minor {
+		v.Low, v.High = s.bounds(spoke, known)
+	}
 	v.Reason = Reason{Cause: CauseRecord, View: spoke, Excess: v.Score,
 		Below: s.shown[spoke] < known.lo, Span: max(0, t.Sub(m.before))}
 	v.Severity = Grade(v.Score, m.spec.Minor, m.spec.Major, m.spec.Critical)
-	v.Alarm = m.cool(v.Score)
 }
 
 // known returns the range to which x, what a view shows, is compared. A floor
@@ -180,18 +213,24 @@ func (m *mvr) known(k View, x float32) span {
 	return known
 }
 
-// cool reports whether a score raises an alarm: it must reach the threshold and
-// beat the alarm that still cools down.
-func (m *mvr) cool(score float64) bool {
-	if m.peak > 0 {
-		if m.cooled++; int64(m.cooled) > int64(m.spec.CoolDown) {
-			m.peak, m.cooled = 0, 0
+// cooling is the time after an alarm in which only what is worse alarms again.
+type cooling struct {
+	peak   float64 // score of the alarm that cools down; 0: none
+	cooled uint32  // values since
+}
+
+// alarm reports whether the score of the next value raises an alarm: it must
+// reach the threshold and beat the alarm that still cools down.
+func (c *cooling) alarm(score float64, spec *Auto) bool {
+	if c.peak > 0 {
+		if c.cooled++; int64(c.cooled) > int64(spec.CoolDown) {
+			*c = cooling{}
 		}
 	}
-	if score < m.spec.Minor || score <= m.peak {
+	if score < spec.Minor || score <= c.peak {
 		return false
 	}
-	m.peak, m.cooled = score, 0
+	*c = cooling{peak: score}
 	return true
 }
 
@@ -203,7 +242,7 @@ func (m *mvr) learn(t edged.Timestamp, s *sight) {
 	age := max(t.Sub(m.started), m.started.Sub(t))
 	over := age >= m.spec.Epoch && int64(m.rows) >= int64(m.spec.EpochRows)
 	for k := range Views {
-		if k == ViewJump && !s.lagged {
+		if !s.seen.Has(k) {
 			continue
 		}
 		r := &m.records[k]

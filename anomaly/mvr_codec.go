@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"edged"
+	"edged/stored"
 )
 
 // The encoding of a state of Auto, little-endian:
@@ -32,8 +33,8 @@ func (m *mvr) AppendBinary(dst []byte) []byte {
 	dst = le.AppendUint32(dst, m.rows)
 	dst = le.AppendUint64(dst, uint64(m.started))
 	dst = le.AppendUint64(dst, uint64(m.before))
-	dst = le.AppendUint64(dst, math.Float64bits(m.peak))
-	dst = le.AppendUint32(dst, m.cooled)
+	dst = le.AppendUint64(dst, math.Float64bits(m.cooling.peak))
+	dst = le.AppendUint32(dst, m.cooling.cooled)
 	for _, x := range [...]float64{w.fast, w.slow, w.base, w.scaler.mean, w.scaler.variance} {
 		dst = le.AppendUint64(dst, math.Float64bits(x))
 	}
@@ -55,35 +56,37 @@ func (m *mvr) Restore(data []byte) (rest []byte, err error) {
 	if len(data) < mvrFixed || data[0] != mvrTag || data[1] != mvrVersion {
 		return nil, fmt.Errorf("%w: no state of auto, version %d", ErrState, mvrVersion)
 	}
-	r := reader{data: data[2:], sound: true}
+	r := reader{stored.Reader{Data: data[2:]}}
 	n := m.spec.New().(*mvr)
 	w := &n.views
 	w.count, n.rows = r.u32(), r.u32()
 	n.started, n.before = edged.Timestamp(r.u64()), edged.Timestamp(r.u64())
-	n.peak, n.cooled = r.f64(0, recordScoreMax), r.u32()
+	n.cooling.peak, n.cooling.cooled = r.f64(0, recordScoreMax), r.u32()
 	w.fast, w.slow = r.f64(-magnitudeMax, magnitudeMax), r.f64(-magnitudeMax, magnitudeMax)
 	w.base, w.scaler.mean = r.f64(-magnitudeMax, magnitudeMax), r.f64(-magnitudeMax, magnitudeMax)
 	w.scaler.variance = r.f64(0, 4*magnitudeMax*magnitudeMax)
 	r.floats(w.nlms.weights[:], weightLimit)
 	r.floats(w.nlms.inputs[:], nlmsClip)
 	r.floats(w.season.means[:], magnitudeMax)
-	copy(w.season.counts[:], r.next(hoursOfWeek))
+	copy(w.season.counts[:], r.Take(hoursOfWeek))
 	for k := range n.records {
 		n.records[k] = record{r.span(), r.span()}
 	}
 	last := make([]float32, min(w.count, ringSize))
 	r.floats(last, magnitudeMax)
 	for _, x := range last {
-		r.sound = r.sound && math.Float32bits(x) != 1<<31 // there is one zero only
+		if math.Float32bits(x) == 1<<31 { // there is one zero only
+			r.Fail()
+		}
 	}
-	if !r.sound || slices.Max(w.season.counts[:]) > binCountMax || n.peak == 0 && n.cooled != 0 {
+	if r.Bad || slices.Max(w.season.counts[:]) > binCountMax || n.cooling.peak == 0 && n.cooling.cooled != 0 {
 		return nil, fmt.Errorf("%w: a number out of its bounds", ErrState)
 	}
 	for _, x := range last {
 		w.slide(x) // only now: sorting needs numbers
 	}
 	*m = *n
-	return r.data, nil
+	return r.Data, nil
 }
 
 func appendFloats(dst []byte, xs ...float32) []byte {
@@ -93,38 +96,39 @@ func appendFloats(dst []byte, xs ...float32) []byte {
 	return dst
 }
 
-// reader takes numbers off the front of data. It stays unsound after the first
-// one that is missing or out of its bounds.
-type reader struct {
-	data  []byte
-	sound bool
-}
+// reader takes numbers apart that have bounds. Like the one it is made of, it stays
+// bad after the first that is missing or out of them.
+type reader struct{ stored.Reader }
 
-// next returns the next n bytes, or zeros if there are fewer.
-func (r *reader) next(n int) []byte {
-	if len(r.data) < n {
-		r.sound = false
-		return make([]byte, n)
+func (r *reader) u32() uint32 {
+	if b := r.Take(4); len(b) == 4 {
+		return binary.LittleEndian.Uint32(b)
 	}
-	b := r.data[:n]
-	r.data = r.data[n:]
-	return b
+	return 0
 }
 
-func (r *reader) u32() uint32 { return binary.LittleEndian.Uint32(r.next(4)) }
-func (r *reader) u64() uint64 { return binary.LittleEndian.Uint64(r.next(8)) }
+func (r *reader) u64() uint64 {
+	if b := r.Take(8); len(b) == 8 {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
 
 // f64 reads a number within low..high, and f32 one within +-limit. NaN is in no
 // bounds.
 func (r *reader) f64(low, high float64) float64 {
-	x := math.Float64frombits(r.u64())
-	r.sound = r.sound && x >= low && x <= high
+	x := r.Float()
+	if !(x >= low && x <= high) {
+		r.Fail()
+	}
 	return x
 }
 
 func (r *reader) f32(limit float32) float32 {
 	x := math.Float32frombits(r.u32())
-	r.sound = r.sound && x >= -limit && x <= limit
+	if !(x >= -limit && x <= limit) {
+		r.Fail()
+	}
 	return x
 }
 
@@ -137,6 +141,8 @@ func (r *reader) floats(to []float32, limit float32) {
 // span reads a range: empty in the one way it is written, or ordered.
 func (r *reader) span() span {
 	s := span{r.f32(math.MaxFloat32), r.f32(math.MaxFloat32)}
-	r.sound = r.sound && (s == nothing || !s.empty())
+	if s != nothing && s.empty() {
+		r.Fail()
+	}
 	return s
 }

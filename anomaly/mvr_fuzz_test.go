@@ -39,13 +39,15 @@ func FuzzAuto(f *testing.F) {
 	f.Add(append(bytes.Repeat([]byte{0, 0}, 200), 4, 1, 8, 1, 9, 1, 0, 0), 1e-310)
 	f.Add(append(bytes.Repeat([]byte{0, 1, 1, 1}, 100), 6, 0, 7, 0, 4, 200), math.MaxFloat64)
 	f.Add(bytes.Repeat([]byte{0, 0, 1, 1, 1, 255, 1, 128, 11, 0}, 50), 4.9e-310)
+	f.Add(append(bytes.Repeat([]byte{0, 1, 0, 2, 0, 3}, 30), bytes.Repeat([]byte{1, 9, 12, 7, 13, 1, 11, 0, 4, 8, 13, 3, 2, 1, 13, 2}, 30)...), 1e38)
 	f.Fuzz(func(t *testing.T, script []byte, scale float64) {
 		spec := auto(func(a *anomaly.Auto) { a.EpochRows, a.Epoch, a.WarmUp, a.CoolDown = 100, 1000, 20, 10 })
 		state, at := spec.New(), edged.Timestamp(0)
+		var evidence anomaly.Evidence
 		for i := 0; i+1 < len(script) && i < 4000; i += 2 {
 			size := float64(int8(script[i+1]))
 			x := size
-			switch script[i] % 12 {
+			switch script[i] % 14 {
 			case 1:
 				x = size * scale
 			case 2:
@@ -76,8 +78,15 @@ func FuzzAuto(f *testing.F) {
 					t.Fatalf("step %d: not canonical", i)
 				}
 				state = other
+			case 12:
+				checkAuto(t, spec, x, anomaly.Judge(state, at, x))
+			case 13:
+				anomaly.Teach(state, anomaly.Label(script[i+1]%4), evidence)
+				evidence = anomaly.Evidence{}
 			}
-			checkAuto(t, spec, x, state.Observe(at, x))
+			v := state.Observe(at, x)
+			checkAuto(t, spec, x, v)
+			evidence.Add(v.Evidence)
 			at = at.Add(100)
 		}
 	})

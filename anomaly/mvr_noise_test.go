@@ -10,9 +10,18 @@ import (
 )
 
 // TestAutoQuiet counts alarms on stationary series that have no anomaly, after
-// the first epoch, at an epoch of 16,000 rows of a minute.
+// the first epoch: of 16,000 rows, and as long as the defaults make it.
 func TestAutoQuiet(t *testing.T) {
-	const epoch, rows, seeds = 16_000, 100_000, 4
+	quiet(t, "epochs of 16,000 values", 16_000, minute, 1)
+	quiet(t, "defaults, a value a minute", 10_080, minute, 2)
+	quiet(t, "defaults, a value every 5 minutes", 4_000, 5*minute, 5)
+}
+
+// quiet runs noise of all kinds with epochs of that many rows, and allows most
+// alarms in 10,000 values.
+func quiet(t *testing.T, what string, epoch int, step edged.Timestamp, most float64) {
+	t.Helper()
+	const rows, seeds = 100_000, 4
 	for name, make := range map[string]func(r *rand.Rand) func(i int) float64{
 		"Gaussian": func(r *rand.Rand) func(int) float64 {
 			return func(int) float64 { return 20 + r.NormFloat64() }
@@ -44,7 +53,7 @@ func TestAutoQuiet(t *testing.T) {
 			next := make(rand.New(rand.NewPCG(*seed, s)))
 			state := auto(func(a *anomaly.Auto) { a.EpochRows = epoch }).New()
 			for i := range rows {
-				if v := state.Observe(edged.Timestamp(i)*minute, next(i)); i >= epoch {
+				if v := state.Observe(edged.Timestamp(i)*step, next(i)); i >= epoch {
 					judged++
 					if v.Alarm {
 						alarms++
@@ -53,10 +62,10 @@ func TestAutoQuiet(t *testing.T) {
 			}
 		}
 		per := 1e4 * float64(alarms) / float64(judged)
-		t.Logf("seed %d, %s: %d alarms in %d values, %.2f in 10,000", *seed, name, alarms, judged, per)
-		// One in 10,000, and three deviations of the chance in counting them.
-		if most := float64(judged) / 1e4; float64(alarms) > most+3*math.Sqrt(most) {
-			t.Errorf("%s: %.2f alarms in 10,000 values", name, per)
+		t.Logf("seed %d, %s, %s: %d alarms in %d values, %.2f in 10,000", *seed, what, name, alarms, judged, per)
+		// Three deviations of the chance in counting are allowed on top.
+		if limit := most * float64(judged) / 1e4; float64(alarms) > limit+3*math.Sqrt(limit) {
+			t.Errorf("%s, %s: %.2f alarms in 10,000 values", what, name, per)
 		}
 	}
 }

@@ -354,8 +354,8 @@ func TestAutoExplains(t *testing.T) {
 	}
 }
 
-// TestAutoRange checks what the expected range promises: a value that no view
-// objects to is in it, and one to which a difference objects is not.
+// TestAutoRange checks what the expected range promises: a value below the
+// threshold is in it, and one to which a difference objects is not.
 func TestAutoRange(t *testing.T) {
 	for name, make := range series {
 		r := random(t)
@@ -369,9 +369,9 @@ func TestAutoRange(t *testing.T) {
 			switch in := x >= v.Low && x <= v.High; {
 			case !v.HasRange || v.Low > v.High:
 				t.Fatalf("%s, row %d: %+v", name, i, v)
-			case v.Score == 0 && !in:
-				t.Fatalf("%s, row %d: %v is out of %v..%v without a score", name, i, x, v.Low, v.High)
-			case v.Score > 1e-3 && in && v.Reason.View != anomaly.ViewFloor && v.Reason.View != anomaly.ViewCeiling && v.Reason.View != anomaly.ViewLevel:
+			case v.Severity == anomaly.SeverityNone && !in:
+				t.Fatalf("%s, row %d: %v is out of %v..%v with score %v", name, i, x, v.Low, v.High, v.Score)
+			case v.Severity > anomaly.SeverityNone && in && v.Reason.View != anomaly.ViewFloor && v.Reason.View != anomaly.ViewCeiling && v.Reason.View != anomaly.ViewLevel:
 				t.Fatalf("%s, row %d: %v is in %v..%v with score %v by %v", name, i, x, v.Low, v.High, v.Score, v.Reason.View)
 			}
 		}

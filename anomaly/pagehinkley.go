@@ -64,6 +64,12 @@ func (s *hinkleyState) Observe(_ edged.Timestamp, x float64) Verdict {
 	return v
 }
 
+// Judge leaves the state as it is: the sums do not grow either.
+func (s *hinkleyState) Judge(t edged.Timestamp, x float64) Verdict {
+	next := *s
+	return next.Observe(t, x)
+}
+
 func (s *hinkleyState) Bytes() int                     { return int(unsafe.Sizeof(*s)) }
 func (s *hinkleyState) AppendBinary(dst []byte) []byte { return appendState(dst, s) }
 func (s *hinkleyState) Restore(data []byte) ([]byte, error) {

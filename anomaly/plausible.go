@@ -45,44 +45,53 @@ type plausibleState struct {
 }
 
 func (s *plausibleState) Observe(t edged.Timestamp, x float64) Verdict {
+	if v, hidden := s.hide(x); hidden {
+		return v
+	}
+	return s.of.Observe(t, x)
+}
+
+// Judge lets the detector behind judge.
+func (s *plausibleState) Judge(t edged.Timestamp, x float64) Verdict {
+	if v, hidden := s.hide(x); hidden {
+		return v
+	}
+	return Judge(s.of, t, x)
+}
+
+// Teach teaches the detector behind.
+func (s *plausibleState) Teach(l Label, e Evidence) bool { return Teach(s.of, l, e) }
+
+// hide judges what the detector behind is not to see: implausible values, and if
+// there is none, all.
+func (s *plausibleState) hide(x float64) (v Verdict, hidden bool) {
 	low, high := s.spec.Low, s.spec.High
 	if finite(x) && (x < low || x > high) {
 		far := (max(low-x, 0) + max(x-high, 0)) / max(high-low, math.SmallestNonzeroFloat64)
 		return Verdict{
 			Score: min(1+far, scoreCap), Low: low, High: high, HasRange: true, Alarm: true, Warm: true,
 			Severity: SeverityMajor, Reason: Reason{Cause: CauseImplausible, Below: x < low},
-		}
+		}, true
 	}
 	if s.of != nil {
-		return s.of.Observe(t, x)
+		return Verdict{}, false
 	}
 	if !finite(x) {
-		return refuse(true)
+		return refuse(true), true
 	}
-	return Verdict{Low: low, High: high, HasRange: true, Warm: true}
+	return Verdict{Low: low, High: high, HasRange: true, Warm: true}, true
 }
+
+// Expect passes on that values are due.
+func (s *plausibleState) Expect(since edged.Timestamp) { expect(s.of, since) }
+
+func (p *Plausible) silence() (after int64, timed bool) { return Silence(p.Of) }
 
 // Due is that of the detector behind, or never.
 func (s *plausibleState) Due() edged.Timestamp { return dueOf(s.of) }
 
 // Tick asks the detector behind.
 func (s *plausibleState) Tick(now edged.Timestamp) Verdict { return tickOf(s.of, now) }
-
-// dueOf returns when a state wants to be ticked, if it is a timed one.
-func dueOf(s State) edged.Timestamp {
-	if timed, ok := s.(Timed); ok {
-		return timed.Due()
-	}
-	return edged.MaxTimestamp
-}
-
-// tickOf ticks a state, if it is a timed one.
-func tickOf(s State, now edged.Timestamp) Verdict {
-	if timed, ok := s.(Timed); ok {
-		return timed.Tick(now)
-	}
-	return Verdict{Warm: true}
-}
 
 func (s *plausibleState) Bytes() int {
 	size := int(unsafe.Sizeof(*s))

@@ -14,8 +14,9 @@ const rateSlots = 16
 // with a limit. s is the oldest sample that is not older than Window, or the one
 // before t if all are. Samples nearer together than Window/16 share a slot, so a
 // window bounds the state whatever the rate of samples. A value that is not newer
-// than the last one is passed over. The score is the speed. A state takes 288
-// bytes. Source: the rate-of-change alarm of process control.
+// than the last one is passed over, unless it is older by more than a window: then
+// the clock has been ahead, and the window begins anew. The score is the speed. It
+// learns nothing. A state takes 288 bytes. Source: the rate-of-change alarm of process control.
 type RateOfChange struct {
 	Limit  float64 // units of the value per second, above 0
 	Window int64   // milliseconds
@@ -50,7 +51,10 @@ func (s *rateState) Observe(t edged.Timestamp, x float64) Verdict {
 	}
 	x = clip(x)
 	if s.n > 0 && t <= s.last.t {
-		return Verdict{Warm: true}
+		if s.last.t.Sub(t) <= s.spec.Window {
+			return Verdict{Warm: true}
+		}
+		*s = rateState{spec: s.spec}
 	}
 	v := Verdict{Warm: s.n > 0}
 	if s.n > 0 {

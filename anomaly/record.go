@@ -21,6 +21,14 @@ func (s *span) widen(x float32) {
 	}
 }
 
+// nearest returns what of the span is nearest to x; of an empty one, x.
+func (s span) nearest(x float64) float64 {
+	if s.empty() {
+		return x
+	}
+	return max(float64(s.lo), min(x, float64(s.hi)))
+}
+
 // record is what is remembered of one view: the range of the current epoch, and
 // of it and the previous one together, which a new value is compared to.
 type record struct{ now, known span }

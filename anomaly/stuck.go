@@ -8,9 +8,12 @@ import (
 
 // Stuck finds a value that moves by no more than Quantum for at least Window.
 // The score is how long it has not moved, in units of Window; from 1 on it is an
-// alarm. Time alone can raise it. A run of values starts anew at the last pair
-// that fits into the quantum, so that a slow creep is found at most one window
-// later than by looking at every interval. A state takes 56 bytes.
+// alarm. Only values show that: silence is not stuck, and a hole of a window or
+// more begins a new run, so Window must be longer than the values are apart. A run
+// also begins anew at the last pair that fits into the quantum, so that a slow creep is
+// found at most one window later than by looking at every interval. A value older
+// than the last is passed over, unless by more than a window: then the clock has
+// been ahead. It learns nothing. A state takes 56 bytes.
 type Stuck struct {
 	Quantum float64 // in units of the value; 0: exact equality
 	Window  int64   // milliseconds
@@ -33,7 +36,6 @@ type stuckState struct {
 	last   sample
 	lo, hi float64 // of the run
 	any    bool
-	fired  bool // time has raised the alarm already
 }
 
 func (s *stuckState) Observe(t edged.Timestamp, x float64) Verdict {
@@ -41,47 +43,30 @@ func (s *stuckState) Observe(t edged.Timestamp, x float64) Verdict {
 		return refuse(true)
 	}
 	x = clip(x)
-	if s.any && t < s.last.t {
-		return Verdict{Warm: true} // from the past; the run is about the newest
+	gap := t.Sub(s.last.t)
+	if s.any && gap < 0 && gap >= -s.spec.Window {
+		return s.verdict()
 	}
+	joined := s.any && gap >= 0 && gap < s.spec.Window
 	switch lo, hi := min(s.lo, x), max(s.hi, x); {
-	case s.any && hi-lo <= s.spec.Quantum:
+	case joined && hi-lo <= s.spec.Quantum:
 		s.lo, s.hi = lo, hi
-	case s.any && max(x, s.last.x)-min(x, s.last.x) <= s.spec.Quantum:
-		s.lo, s.hi, s.since, s.fired = min(x, s.last.x), max(x, s.last.x), s.last.t, false
+	case joined && max(x, s.last.x)-min(x, s.last.x) <= s.spec.Quantum:
+		s.lo, s.hi, s.since = min(x, s.last.x), max(x, s.last.x), s.last.t
 	default:
-		s.lo, s.hi, s.since, s.fired = x, x, t, false
+		s.lo, s.hi, s.since = x, x, t
 	}
 	s.any, s.last = true, sample{t, x}
-	v := s.judge(t)
-	s.fired = s.fired || v.Alarm
-	return v
+	return s.verdict()
 }
 
-func (s *stuckState) judge(now edged.Timestamp) Verdict {
-	span := max(0, now.Sub(s.since))
+// verdict judges the run as it is.
+func (s *stuckState) verdict() Verdict {
+	span := s.last.t.Sub(s.since)
 	v := judge(float64(span)/float64(s.spec.Window), 1, true)
 	if v.Alarm {
 		v.Reason = Reason{Cause: CauseStuck, Excess: s.spec.Quantum, Span: span}
 	}
-	return v
-}
-
-// Due is when the run will have lasted for the window.
-func (s *stuckState) Due() edged.Timestamp {
-	if !s.any || s.fired {
-		return edged.MaxTimestamp
-	}
-	return s.since.Add(s.spec.Window)
-}
-
-// Tick judges the run as if the last value still held.
-func (s *stuckState) Tick(now edged.Timestamp) Verdict {
-	if !s.any {
-		return Verdict{}
-	}
-	v := s.judge(max(now, s.last.t))
-	s.fired = s.fired || v.Alarm
 	return v
 }
 
@@ -99,6 +84,5 @@ func (s *stuckState) code(c *coder) {
 	c.value(&s.lo)
 	c.value(&s.hi)
 	c.flag(&s.any)
-	c.flag(&s.fired)
 	c.bad = c.bad || s.lo > s.hi || s.since > s.last.t
 }

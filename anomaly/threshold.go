@@ -11,7 +11,7 @@ import (
 // switches on when the value has been beyond its limit for OnDelay, and off when
 // it has been back by more than Hysteresis for OffDelay. The score is 1 for L
 // and H and 2 for LL and HH while they are on. Delays are judged when values
-// come. A state takes 104 bytes. Source: ISA-18.2, IEC 62682.
+// come. It learns nothing. A state takes 104 bytes. Source: ISA-18.2, IEC 62682.
 type Threshold struct {
 	LowLow, Low, High, HighHigh float64 // limits in units of the value; NaN: none
 	Hysteresis                  float64 // in units of the value
@@ -124,7 +124,7 @@ func (l *levelState) observe(th *Threshold, t edged.Timestamp, x, limit float64,
 		l.pending = false
 		return
 	}
-	if !l.pending {
+	if !l.pending || t < l.turn { // a clock that was ahead must not hold the level back
 		l.pending, l.turn = true, t
 	}
 	if t.Sub(l.turn) < delay {

@@ -37,16 +37,6 @@ type State interface {
 	Restore(data []byte) (rest []byte, err error)
 }
 
-// Timed is a state that time alone can alarm: nothing arrived, or nothing moved.
-type Timed interface {
-	State
-	// Due is the time at which Tick has something to say, if no value comes
-	// before; edged.MaxTimestamp if it never has.
-	Due() edged.Timestamp
-	// Tick tells that event time has come to now without a value.
-	Tick(now edged.Timestamp) Verdict
-}
-
 // Verdict is what a detector says about one value.
 type Verdict struct {
 	Score    float64  // how unusual, on the detector's own scale; 0: not at all; finite, >= 0
@@ -58,6 +48,7 @@ type Verdict struct {
 	Alarm    bool     // the score has reached the threshold and neither warm-up nor cool-down holds it back
 	Warm     bool     // false while the detector is still learning what is usual
 	HasRange bool     // whether Low and High are known
+	Evidence Evidence // what a label on an alarm with this verdict is applied to; empty unless the state is Teachable
 }
 
 // Level is the threshold that a value has passed.

@@ -1,6 +1,7 @@
 package anomaly_test
 
 import (
+	"math"
 	"testing"
 
 	"edged/anomaly"
@@ -16,12 +17,19 @@ func TestExplain(t *testing.T) {
 		{"hourly residual 23 % above anything in 14 days; expected 18.2..21.7, got 23.1", anomaly.Verdict{
 			HasRange: true, Low: 18.2, High: 21.7,
 			Reason: anomaly.Reason{Cause: anomaly.CauseRecord, View: anomaly.ViewSeason, Excess: 0.2304, Span: 14 * 24 * hour}}},
+		{"floor 14 % above anything in 13 hours; expected -22..-21, got -20.86 at value 23.1", anomaly.Verdict{
+			HasRange: true, Low: -22, High: -21, Evidence: anomaly.Evidence{Above: 1 << anomaly.ViewFloor, Shown: [anomaly.Views]float32{anomaly.ViewFloor: -20.86}},
+			Reason: anomaly.Reason{Cause: anomaly.CauseRecord, View: anomaly.ViewFloor, Excess: 0.14, Span: 13 * hour}}},
 		{"trend 7.5 % below anything in 36 hours; got 23.1", anomaly.Verdict{
 			Reason: anomaly.Reason{Cause: anomaly.CauseRecord, View: anomaly.ViewTrend, Excess: 0.075, Span: 36 * hour, Below: true}}},
 		{"not a finite number; got 23.1", reason(anomaly.Reason{Cause: anomaly.CauseNotFinite})},
 		{"physically implausible, below the limits; got 23.1", reason(anomaly.Reason{Cause: anomaly.CauseImplausible, Below: true})},
 		{"HH: above 20 for 90 seconds; got 23.1", anomaly.Verdict{Level: anomaly.LevelHighHigh,
 			Reason: anomaly.Reason{Cause: anomaly.CauseThreshold, Excess: 20, Span: 90_000}}},
+		{"HH: above 20; expected at most 15, got 23.1", anomaly.Verdict{Level: anomaly.LevelHighHigh, HasRange: true, Low: -math.MaxFloat64, High: 15,
+			Reason: anomaly.Reason{Cause: anomaly.CauseThreshold, Excess: 20}}},
+		{"LL: below 2; expected at least 3, got 23.1", anomaly.Verdict{Level: anomaly.LevelLowLow, HasRange: true, Low: 3, High: math.MaxFloat64,
+			Reason: anomaly.Reason{Cause: anomaly.CauseThreshold, Excess: 2, Below: true}}},
 		{"falling by 0.25 a second over 500 ms; got 23.1", reason(anomaly.Reason{Cause: anomaly.CauseRate, Excess: -0.25, Span: 500, Below: true})},
 		{"moved by no more than 0.1 in 3 hours; got 23.1", reason(anomaly.Reason{Cause: anomaly.CauseStuck, Excess: 0.1, Span: 3 * hour})},
 		{"nothing received for 10 minutes", reason(anomaly.Reason{Cause: anomaly.CauseSilent, Span: 600_000})},

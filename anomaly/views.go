@@ -38,10 +38,10 @@ type views struct {
 // sight is what the views show at one value, and the value that each of them
 // takes for zero where it is a difference to something.
 type sight struct {
-	shown  [Views]float32
-	zero   [Views]float64 // the value expected; meaningful for differences
-	unit   [Views]float64 // units of the value per unit of the view
-	lagged bool           // false while the jump has nothing to look back to
+	shown [Views]float32
+	zero  [Views]float64 // the value expected; meaningful for differences
+	unit  [Views]float64 // units of the value per unit of the view
+	seen  ViewSet        // the views that show something
 }
 
 // look takes a value in and shows it. The value has been prepared by narrowed.
@@ -59,7 +59,10 @@ func (w *views) look(t edged.Timestamp, x float32, zone *time.Location, s *sight
 	s.shown[ViewFloor], s.shown[ViewCeiling] = w.ring.low, w.ring.high
 	s.shown[ViewLevel] = w.narrow[min(int(w.ring.held), levelWindow)/2]
 	s.difference(ViewSpike, v, float64(w.wide[min(int(w.ring.held), spikeWindow)/2]))
-	if s.lagged = int(w.ring.held) > jumpLag; s.lagged {
+	s.seen = allViews
+	if int(w.ring.held) <= jumpLag {
+		s.seen &^= 1 << ViewJump // there is nothing to look back to
+	} else {
 		s.difference(ViewJump, v, float64(w.ring.ago(jumpLag)))
 	}
 	s.difference(ViewSeason, v, w.season.expect(t, zone, w.base))
@@ -67,6 +70,14 @@ func (w *views) look(t edged.Timestamp, x float32, zone *time.Location, s *sight
 	w.base += max(baseAlpha, age) * (v - w.base)
 	w.trend(v, age, s)
 	w.surprise(v, age, s)
+}
+
+// glance shows a value without taking it in. It leaves out what needs the values
+// just before.
+func (w *views) glance(t edged.Timestamp, x float32, zone *time.Location, s *sight) {
+	s.seen = 1<<ViewSeason | 1<<ViewFloor | 1<<ViewCeiling
+	s.shown[ViewFloor], s.shown[ViewCeiling] = min(x, w.ring.low), max(x, w.ring.high)
+	s.difference(ViewSeason, float64(x), w.season.expect(t, zone, w.base))
 }
 
 // slide takes a value into the ring and its sorted copies.

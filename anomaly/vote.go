@@ -1,6 +1,7 @@
 package anomaly
 
 import (
+	"math"
 	"math/bits"
 	"unsafe"
 
@@ -14,13 +15,19 @@ import (
 // their states.
 type Vote struct {
 	K  int
-	Of []Spec // 1 to 32
+	Of []Spec // 1 to voteMax
 }
+
+// voteMax is how many detectors may vote, and voteBits what their number takes.
+const (
+	voteMax  = 1 << voteBits
+	voteBits = 5
+)
 
 // Validate returns what is wrong with the configuration.
 func (v *Vote) Validate() error {
 	f := faults{name: "vote"}
-	f.within("the number of detectors", float64(len(v.Of)), 1, 32)
+	f.within("the number of detectors", float64(len(v.Of)), 1, voteMax)
 	f.within("k", float64(v.K), 1, float64(max(1, len(v.Of))))
 	for _, spec := range v.Of {
 		f.spec(spec)
@@ -44,11 +51,27 @@ type voteState struct {
 }
 
 func (s *voteState) Observe(t edged.Timestamp, x float64) Verdict {
+	return s.poll(t, x, State.Observe)
+}
+
+// Judge lets the detectors judge.
+func (s *voteState) Judge(t edged.Timestamp, x float64) Verdict { return s.poll(t, x, Judge) }
+
+// Teach teaches the detector that the evidence is from.
+func (s *voteState) Teach(l Label, e Evidence) bool {
+	i := e.Of & (voteMax - 1)
+	e.Of >>= voteBits
+	return int(i) < len(s.of) && Teach(s.of[i], l, e)
+}
+
+// poll asks every detector about a value.
+func (s *voteState) poll(t edged.Timestamp, x float64, ask func(State, edged.Timestamp, float64) Verdict) Verdict {
 	var first Verdict
+	var evidence Evidence
 	warm, refused := 0, false
 	voices := uint32(0)
 	for i, of := range s.of {
-		v := of.Observe(t, x)
+		v := ask(of, t, x)
 		if v.Warm {
 			warm++
 		}
@@ -57,6 +80,10 @@ func (s *voteState) Observe(t edged.Timestamp, x float64) Verdict {
 				first = v
 			}
 			voices |= 1 << i
+			if evidence.Empty() {
+				evidence = v.Evidence
+				evidence.Of = evidence.Of<<voteBits | uint32(i)
+			}
 		}
 		refused = refused || v.Reason.Cause == CauseNotFinite
 	}
@@ -64,7 +91,11 @@ func (s *voteState) Observe(t edged.Timestamp, x float64) Verdict {
 		return refuse(warm >= s.spec.K)
 	}
 	s.voices = voices
-	return s.judge(first, warm >= s.spec.K)
+	v := s.judge(first, warm >= s.spec.K)
+	if !evidence.Empty() {
+		v.Evidence = evidence
+	}
+	return v
 }
 
 // judge counts the voices; first is the verdict of one of them.
@@ -78,6 +109,13 @@ func (s *voteState) judge(first Verdict, warm bool) Verdict {
 		v.Severity, v.Level, v.Warm = max(first.Severity, SeverityMinor), first.Level, true
 	}
 	return v
+}
+
+// Expect passes on that values are due.
+func (s *voteState) Expect(since edged.Timestamp) {
+	for _, of := range s.of {
+		expect(of, since)
+	}
 }
 
 // Due is the earliest of the detectors.
@@ -104,6 +142,20 @@ func (s *voteState) Tick(now edged.Timestamp) Verdict {
 		}
 	}
 	return s.judge(first, false)
+}
+
+// silence is the shortest of the detectors.
+func (v *Vote) silence() (after int64, timed bool) {
+	after = math.MaxInt64
+	for _, spec := range v.Of {
+		if a, t := Silence(spec); t {
+			after, timed = min(after, a), true
+		}
+	}
+	if !timed {
+		return 0, false
+	}
+	return after, true
 }
 
 func (s *voteState) Bytes() int {

@@ -47,7 +47,16 @@ type zState struct {
 	at   int // the slot of the next value
 }
 
-func (s *zState) Observe(_ edged.Timestamp, x float64) Verdict {
+func (s *zState) Observe(t edged.Timestamp, x float64) Verdict {
+	v := s.Judge(t, x)
+	if finite(x) {
+		s.learn(clip(x))
+	}
+	return v
+}
+
+// Judge leaves the state as it is.
+func (s *zState) Judge(_ edged.Timestamp, x float64) Verdict {
 	warm := s.m.n >= s.spec.Warmup
 	if !finite(x) {
 		return refuse(warm)
@@ -61,7 +70,6 @@ func (s *zState) Observe(_ edged.Timestamp, x float64) Verdict {
 		v.around(s.m.mean, s.spec.Threshold*sd)
 		v.because(CauseDeviation, z)
 	}
-	s.learn(x)
 	return v
 }
 

@@ -17,6 +17,7 @@
 //	{"watermark":60000}                              no event before 60000 is expected (watermark type manual)
 //	{"processing_time":5000}                         our clock comes to 5000
 //	{"idle":"s1"}  {"active":"s1"}                   a source falls silent, a source is back
+//	{"command":{"command":"acknowledge", ...}}       an operator wants something of an alarm
 //	{"checkpoint_restore":true}                      all state is encoded, thrown away, and read back
 //	{"end":true}                                     the input has ended: everything fires
 //

@@ -9,10 +9,16 @@ import (
 	"edged/edgedtest"
 )
 
-// TestDocumentation runs every example of docs/windows.md: a block of yaml, one of
-// steps and one of results.
+// TestDocumentation runs every example of the pages about windows and alarms: a block
+// of yaml, one of steps and one of results.
 func TestDocumentation(t *testing.T) {
-	text, err := os.ReadFile("../docs/windows.md")
+	for page, least := range map[string]int{"docs/windows.md": 25, "docs/alarms.md": 9} {
+		t.Run(page, func(t *testing.T) { runPage(t, page, least) })
+	}
+}
+
+func runPage(t *testing.T, page string, least int) {
+	text, err := os.ReadFile("../" + page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,16 +32,16 @@ func TestDocumentation(t *testing.T) {
 			steps = b.text
 		case "results":
 			if document == "" || steps == "" {
-				t.Fatalf("docs/windows.md:%d: results without yaml and steps before them", b.line)
+				t.Fatalf("%s:%d: results without yaml and steps before them", page, b.line)
 			}
 			examples++
 			t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) {
-				edgedtest.Compare(t, "docs/windows.md", []byte(document), []byte(steps), []byte(b.text))
+				edgedtest.Compare(t, page, []byte(document), []byte(steps), []byte(b.text))
 			})
 			document, steps = "", ""
 		}
 	}
-	if examples < 25 || document != "" {
+	if examples < least || document != "" {
 		t.Errorf("%d examples; the last one has no results: %t", examples, document != "")
 	}
 }

@@ -70,6 +70,13 @@ func newDriver(units []unit) (*Driver, error) {
 		}
 		d.pipelines = append(d.pipelines, p)
 	}
+	for _, p := range d.pipelines {
+		if name, content, ok := p.OwnTable(); ok {
+			if err := d.Table(name, content); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return d, nil
 }
 
@@ -269,14 +276,53 @@ func (d *Driver) End() ([]Result, error) {
 }
 
 // Table replaces the content of a reference table, now and for all that follows.
-// It is no step.
+// It is no step: what keys say that are not expected any more appears in the next one.
 func (d *Driver) Table(name string, content []byte) error {
 	for _, p := range d.pipelines {
+		before := p.Expected(name)
 		if err := p.SetTable(name, content); err != nil {
 			return fmt.Errorf("table %s for pipeline %s: %w", name, p.Name(), err)
 		}
+		d.seq++
+		d.expect(p, p.Expected(name), before, false)
+		d.expect(p, before, p.Expected(name), true)
 	}
 	return nil
+}
+
+// expect tells the keys that are in one list and not in the other.
+func (d *Driver) expect(p *pipeline, keys, not []string, retired bool) {
+	for _, key := range keys {
+		if !slices.Contains(not, key) {
+			d.turn(p, key, nil, func(t task) { t.Expect(&d.out, retired, d.seq, d.now) })
+		}
+	}
+}
+
+// Command tells the pipelines what an operator wants, as the daemon would be told.
+func (d *Driver) Command(payload []byte) ([]Result, error) {
+	if d.ended {
+		return nil, errors.New("the input has ended; no command can come after that")
+	}
+	taken := false
+	d.seq++
+	for _, p := range d.pipelines {
+		o := offer{pipeline: p}
+		o.err = p.Command(&o.event, payload)
+		if errors.Is(o.err, errFiltered) {
+			continue
+		}
+		if o.err != nil {
+			return nil, fmt.Errorf("command: %w", o.err)
+		}
+		taken = true
+		d.take(&o)
+	}
+	if !taken {
+		return nil, errors.New("command: no pipeline is called so")
+	}
+	d.settle()
+	return d.finish(), nil
 }
 
 // CheckpointRestore encodes the state of all keys, throws pipelines and states

@@ -15,12 +15,13 @@ const (
 	Retract                // takes an earlier pane back
 	Late                   // an event that some or all of its windows did not take
 	Row                    // an event or a match of a join that no window gathers
+	Alarm                  // what happened to an alarm
 	DeadLetter             // an event that a pipeline refused
 )
 
 // String names the kind.
 func (k Kind) String() string {
-	return [...]string{"pane", "retract", "late", "row", "dead_letter"}[min(k, DeadLetter)]
+	return [...]string{"pane", "retract", "late", "row", "alarm", "dead_letter"}[min(k, DeadLetter)]
 }
 
 // Window is the bounds of a window, [Start, End), in milliseconds.
@@ -79,6 +80,7 @@ func (r Result) String() string { return string(r.AppendJSON(nil)) }
 //	{"step":3,"pipeline":"p","key":"d1","retract":{"start":0,"end":10000,"index":0,"values":null}}
 //	{"step":3,"pipeline":"p","key":"d1","late":{"ts":4000,"windows":[[0,10000]],"dropped":true,"values":{"value":1}}}
 //	{"step":3,"pipeline":"p","key":"d1","row":{"ts":4000,"values":{"value":1}}}
+//	{"step":3,"pipeline":"p","key":"d1","alarm":{"start":4000,"at":4000,"values":{"alarm":"p/hot/4000-1/d1","event":"raised", ...}}}
 //	{"step":3,"pipeline":"p","key":"d1","dead_letter":{"ts":4000,"cause":"expression","detail":"..."}}
 //
 // A row that a join of windows made has start and end instead of ts. A result about the past has "historical":true as well, a refusal by a limit "limit":true.
@@ -102,6 +104,13 @@ func (r *Result) AppendJSON(dst []byte) []byte {
 			dst = appendNumber(dst, `"start":`, int64(r.Start))
 			dst = appendNumber(dst, `,"end":`, int64(r.End))
 		}
+		dst = append(r.appendFlags(r.appendValues(dst)), '}')
+	case Alarm:
+		dst = append(dst, `,"alarm":{`...)
+		if r.Value("alarm").Kind != edged.Null { // otherwise it is about the rule
+			dst = append(appendNumber(dst, `"start":`, int64(r.Start)), ',')
+		}
+		dst = appendNumber(dst, `"at":`, int64(r.End))
 		dst = append(r.appendFlags(r.appendValues(dst)), '}')
 	case DeadLetter:
 		dst = appendNumber(dst, `,"dead_letter":{"ts":`, int64(r.Time))

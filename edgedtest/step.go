@@ -12,7 +12,7 @@ import (
 
 // stepNames are the members of which a step has exactly one.
 func stepNames() []string {
-	return []string{"event", "bundle", "watermark", "processing_time", "idle", "active", "checkpoint_restore", "end"}
+	return []string{"event", "bundle", "watermark", "processing_time", "idle", "active", "checkpoint_restore", "command", "end"}
 }
 
 // Step carries out one step that is written as a JSON object; the package
@@ -48,6 +48,12 @@ func (d *Driver) Step(text []byte) ([]Result, error) {
 			return d.Watermark(t)
 		}
 		return d.ProcessingTime(t)
+	case "command":
+		var step struct{ Command json.RawMessage }
+		if err := json.Unmarshal(text, &step); err != nil {
+			return nil, fmt.Errorf("command: %w", err)
+		}
+		return d.Command(step.Command)
 	case "idle", "active":
 		source, ok := value.(string)
 		if !ok {

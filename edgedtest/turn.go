@@ -149,6 +149,9 @@ func (d *Driver) result(p *pipeline, key string, r *edged.Result) {
 	if r.Values != nil {
 		made.Values = named(p.Columns(r.Kind), r.Values)
 	}
+	if made.Kind == Alarm {
+		made.Values = slices.DeleteFunc(made.Values, func(f Field) bool { return f.Value.Kind == edged.Null })
+	}
 	d.results = append(d.results, made)
 }
 
@@ -160,6 +163,8 @@ func kindOf(k edged.ResultKind) Kind {
 		return Retract
 	case edged.RowResult:
 		return Row
+	case edged.AlarmResult:
+		return Alarm
 	}
 	return Pane
 }

@@ -36,8 +36,15 @@ type unit interface {
 	// Sources says that a key may have several sources with watermarks of their own.
 	Sources() bool
 
-	// SetTable replaces a reference table.
+	// SetTable replaces a reference table. Expected lists, in order, the keys that are
+	// to have events because of it, and OwnTable is what the document says of that.
 	SetTable(name string, content []byte) error
+	Expected(table string) []string
+	OwnTable() (name string, content []byte, ok bool)
+
+	// Command makes an event of a command of an operator. The error is an
+	// *edged.PoisonError, or errFiltered when it is for another pipeline.
+	Command(ev *edged.Event, payload []byte) error
 
 	NewTask(key string) task
 
@@ -49,6 +56,7 @@ type task interface {
 	Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp)
 	Advance(out *edged.Output, to edged.Timestamp, seq edged.Seq, now edged.Timestamp)
 	Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp)
+	Expect(out *edged.Output, retired bool, seq edged.Seq, now edged.Timestamp)
 	SourceIdle(out *edged.Output, source string, seq edged.Seq, now edged.Timestamp)
 	SourceActive(out *edged.Output, source string, seq edged.Seq, now edged.Timestamp)
 	End(out *edged.Output, seq edged.Seq, now edged.Timestamp)

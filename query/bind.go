@@ -101,7 +101,7 @@ func (p *Plan) clocks(c *compiler) (watermark.Strategy, *watermark.Sources) {
 	s := watermark.Strategy{
 		Kind: kind, OutOfOrderness: m.OutOfOrderness, Quantile: m.Quantile, DelayMax: m.DelayMax, IdleTimeout: m.IdleTimeout,
 	}
-	if p.spec.Join == nil && p.spec.Upstream() == "" && m.Per == "" {
+	if p.spec.Join == nil && (p.spec.Upstream() == "" || p.suppress != nil) && m.Per == "" {
 		return s, nil
 	}
 	return s, &watermark.Sources{Strategy: s, Max: m.SourcesMax}

@@ -26,6 +26,9 @@ type Env struct {
 	// Inner says that the results are wanted by somebody else than outputs: another
 	// pipeline, or the caller. The pipeline may then have none.
 	Inner bool
+
+	// Panes and Alarms say which results another pipeline takes.
+	Panes, Alarms bool
 }
 
 // Compile compiles the pipelines of a document, those that others gather first.
@@ -47,6 +50,10 @@ func (d *Document) Compile(inner bool) ([]*Plan, error) {
 				env.Pipelines = append(env.Pipelines, plans[i])
 				continue
 			}
+			takes := func(alarms bool) bool {
+				return slices.ContainsFunc(d.Pipelines, func(s PipelineSpec) bool { return s.Upstream() == spec.Name && s.takesAlarms() == alarms })
+			}
+			env.Panes, env.Alarms = takes(false), takes(true)
 			env.Inner = inner || slices.ContainsFunc(d.Pipelines, func(s PipelineSpec) bool { return s.Upstream() == spec.Name })
 			plan, err := Compile(spec, env)
 			if err != nil {
@@ -103,9 +110,11 @@ func Compile(spec *PipelineSpec, env Env) (*Plan, error) {
 	c.changes()
 	c.dedup()
 	c.watermark()
+	c.suppress()
 	c.window()
-	c.order()
 	c.aggregates()
+	c.detect()
+	c.order()
 	c.emits()
 	c.outputs("outputs", spec.Outputs)
 	c.outputs("late_output", spec.LateOutput)

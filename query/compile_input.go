@@ -36,6 +36,9 @@ func (c *compiler) inputs() {
 		c.future(in)
 		c.declareFields(in, &c.scopes[i])
 		c.lookups(in, &c.scopes[i])
+		if spec.Source.Alarms && in.upstream != nil {
+			c.derivedKeyField(in, &c.scopes[i])
+		}
 		c.inputExpressions(i)
 	}
 }
@@ -61,6 +64,10 @@ func (c *compiler) upstream(in *input, s *scope) {
 	}
 	up := c.env().Pipelines[i]
 	in.upstream = up
+	if in.spec.Source.Alarms {
+		c.upstreamAlarms(in, s)
+		return
+	}
 	if up.Window == nil {
 		c.fault(in.spec.at("source.pipeline"), "", "%q has no windows whose results could be gathered", up.name)
 	}
@@ -91,6 +98,29 @@ func (c *compiler) upstream(in *input, s *scope) {
 	}
 }
 
+// upstreamAlarms makes the members of another pipeline's alarm events the fields of
+// the input.
+func (c *compiler) upstreamAlarms(in *input, s *scope) {
+	up := in.upstream
+	if len(up.rules) == 0 {
+		c.fault(in.spec.at("source.pipeline"), "", "%q has no rules under detect, and so no alarms", up.name)
+	}
+	if len(in.spec.Fields) > 0 || in.spec.EventTime.Field != "" && c.given(in.spec.at("event_time")) {
+		c.fault(in.spec.at("source.pipeline"), "leave out fields and event_time", "the fields and times are those of %q's alarms", up.name)
+	}
+	s.add(field{name: up.spec.OutputKey, kind: edged.Text})
+	for _, name := range []string{"start", "at"} {
+		s.add(field{name: name, kind: edged.Number})
+	}
+	kinds := alarmKinds()
+	for i, name := range alarmMembers() {
+		s.add(field{name: name, kind: kinds[i]})
+	}
+	if in.spec.Key.TopicLevel >= 0 {
+		c.fault(in.spec.at("key.topic_level"), "use field or value", "results of a pipeline have no topic")
+	}
+}
+
 // derivedKeyField finds the column of the upstream that is the key. The fields in
 // the scope are those columns by now.
 func (c *compiler) derivedKeyField(in *input, s *scope) {
@@ -99,7 +129,9 @@ func (c *compiler) derivedKeyField(in *input, s *scope) {
 		return
 	}
 	path := in.spec.at("key.field")
-	in.keyField = s.index(name)
+	if in.keyField = s.index(name); in.keyField >= 0 && in.spec.Source.Alarms {
+		s.mark(in.keyField)
+	}
 	switch {
 	case in.keyField < 0:
 		c.fault(path, Suggest(name, s.names()), "%s has no column %q", in.upstream.name, name)
@@ -194,7 +226,7 @@ func (c *compiler) lookups(in *input, s *scope) {
 			at := c.declare(s, path+indexed(".fields", j), looked)
 			l.columns, l.fields = append(l.columns, column), append(l.fields, at)
 		}
-		if in.upstream != nil {
+		if in.upstream != nil && !in.spec.Source.Alarms {
 			c.fault(path, "look them up in the pipeline that it gathers", "results of a pipeline are not looked up")
 		}
 		in.lookups = append(in.lookups, l)
@@ -347,6 +379,9 @@ func (c *compiler) placeLate() {
 	}
 	for _, i := range c.emit {
 		p.emit = append(p.emit, slot(i))
+	}
+	for i := range p.rules {
+		p.rules[i].slot = slot(p.rules[i].field)
 	}
 }
 

@@ -209,6 +209,8 @@ func (c *compiler) order() {
 		why = "a state window"
 	case w != nil && w.Type == WindowSession && w.MaxDuration > 0:
 		why = "a session with max_duration"
+	case c.watchesEvents() && c.spec.Join == nil && c.spec.Order.By != "arrival":
+		why = "detect, which watches a field of the events"
 	}
 	if why != "" && c.spec.Order.By == "arrival" {
 		c.fault("order", "leave it out", "must be event_time, because of %s", why)
@@ -239,7 +241,7 @@ func (c *compiler) order() {
 }
 
 func (c *compiler) outputs(path string, list []OutputSpec) {
-	if len(list) == 0 && path == "outputs" && !c.env().Inner {
+	if len(list) == 0 && path == "outputs" && !c.env().Inner && len(c.spec.Detect) == 0 && !c.spec.takesAlarms() {
 		c.fault(path, "", "there must be at least one")
 	}
 	var names []string
@@ -267,9 +269,8 @@ func (c *compiler) topic(at, list, text string) {
 	if err != nil {
 		c.fault(at, "", "%q %s", text, err)
 	}
-	if list == "outputs" {
-		c.plan.topic = t
-	} else {
-		c.plan.lateTopic = t
+	if c.plan.topics == nil {
+		c.plan.topics = map[string]topicTemplate{}
 	}
+	c.plan.topics[list] = t
 }

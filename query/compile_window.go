@@ -51,7 +51,7 @@ func (c *compiler) window() {
 		if len(c.spec.Aggregates) > 0 {
 			c.fault("aggregates", "give the pipeline a window", "have no meaning without a window")
 		}
-		if c.spec.Upstream() != "" {
+		if c.spec.Upstream() != "" && !c.spec.takesAlarms() {
 			c.fault("window", "", "is missing: results of a pipeline are gathered by windows")
 		}
 		return

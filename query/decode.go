@@ -21,7 +21,9 @@ const (
 )
 
 // Accepts reports whether messages of a topic belong to the pipeline.
-func (p *Plan) Accepts(topic string) bool { return p.inputOf(topic) >= 0 }
+func (p *Plan) Accepts(topic string) bool {
+	return p.inputOf(topic) >= 0 || p.commands != nil && p.commands.match(topic)
+}
 
 // inputOf returns the input that a topic belongs to, and -1 when there is none.
 func (p *Plan) inputOf(topic string) int {
@@ -34,7 +36,7 @@ func (p *Plan) inputOf(topic string) int {
 }
 
 // Decode makes an event of a message: it sets Key, EventTime, Identity, Stream and
-// Values, and leaves Seq and Arrival alone. The memory of ev.Values is used again.
+// Values, or Key and Command, and leaves Seq and Arrival alone. The memory of ev.Values is used again.
 // Nothing of ev refers to payload afterwards.
 //
 // The error is an *edged.PoisonError when the message is no event, and
@@ -45,6 +47,9 @@ func (p *Plan) inputOf(topic string) int {
 // makes the message poison, with the cause [CauseExpression].
 func (p *Plan) Decode(ev *edged.Event, topic string, payload []byte) error {
 	i := p.inputOf(topic)
+	if i < 0 && p.commands != nil && p.commands.match(topic) {
+		return p.decodeCommand(ev, payload)
+	}
 	if i < 0 {
 		return &edged.PoisonError{Cause: codec.CauseMissingKey, Detail: "the topic is of no input"}
 	}
@@ -52,7 +57,7 @@ func (p *Plan) Decode(ev *edged.Event, topic string, payload []byte) error {
 	if err := in.decoder.Decode(ev, payload); err != nil {
 		return err
 	}
-	ev.Arrival, ev.Stream, ev.From = arrival, uint8(i), nil
+	ev.Arrival, ev.Stream, ev.From, ev.Command = arrival, uint8(i), nil, nil
 	for len(ev.Values) < len(p.Slots) { // room for what is not in the payload
 		ev.Values = append(ev.Values, edged.Value{})
 	}

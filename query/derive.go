@@ -19,13 +19,17 @@ var ErrDerived = errors.New("malformed result of another pipeline")
 const (
 	derivedRetract = 1 << iota
 	derivedValues
+	derivedAlarm // it is an alarm event: see appendDerivedAlarm
 )
 
 // AppendDerived appends a result in the form in which a pipeline that gathers
 // this one reads it, and nothing if it is not for others: they take panes and
-// retractions.
+// retractions, or alarms.
 func (p *Plan) AppendDerived(dst []byte, r *edged.Result) []byte {
-	if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult {
+	if r.Kind == edged.AlarmResult && p.env.Alarms && len(r.Partial) > 0 {
+		return appendDerivedAlarm(dst, r)
+	}
+	if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult || p.env.Alarms && !p.env.Panes {
 		return dst
 	}
 	if r.Kind == edged.RetractResult && p.Window.Type != WindowSession {
@@ -58,6 +62,11 @@ func (p *Plan) Derive(ev *edged.Event, derived []byte) error {
 	in := &p.inputs[0]
 	if in.upstream == nil {
 		return fmt.Errorf("pipeline %s takes messages: %w", p.name, ErrDerived)
+	}
+	if alarm := len(derived) > 0 && derived[0] == derivedAlarm; alarm != (p.suppress != nil) {
+		return ErrFiltered // it is for another pipeline behind the same one
+	} else if alarm {
+		return p.deriveAlarm(ev, derived)
 	}
 	d := derivedReader{stored.Reader{Data: derived}}
 	flags := d.Byte()

@@ -2,10 +2,12 @@ package query
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"edged"
+	"edged/alarms"
 )
 
 // Describe returns a summary for people: what the plan does, what it costs per
@@ -35,12 +37,27 @@ func (p *Plan) Describe() string {
 	if p.Window != nil {
 		line("window", "%s", p.windowLine())
 	}
-	line("columns", "%s", strings.Join(p.columnList(), ", "))
+	if p.suppress == nil {
+		line("columns", "%s", strings.Join(p.columnList(), ", "))
+	}
 	if s.Upstream() == "" {
 		line("dedup", "%s", p.dedupLine())
 	}
-	line("outputs", "%s", outputList(s.Outputs, "none: other pipelines gather the results"))
-	line("late events", "%s", outputList(s.LateOutput, "counted, not kept"))
+	for i := range p.rules {
+		line("detect", "%s", p.ruleLine(i))
+	}
+	if p.suppress != nil {
+		line("suppress", "%s", suppressLine(p.suppress))
+	} else {
+		line("outputs", "%s", outputList(s.Outputs, "none"))
+		line("late events", "%s", outputList(s.LateOutput, "counted, not kept"))
+	}
+	if len(p.rules) > 0 || p.suppress != nil {
+		line("alarms", "%s", outputList(s.Alarms.Outputs, "none"))
+	}
+	if c := s.Alarms.Commands; c.Topic != "" {
+		line("commands", "mqtt %s, QoS %d", c.Topic, c.QoS)
+	}
 	line("memory", "%s", p.memoryLine())
 	for _, g := range p.Conditions() {
 		line("guarantee", "%s", g)
@@ -54,9 +71,12 @@ func (p *Plan) describeInput(in *input, line func(label, format string, args ...
 	if s.Name != "" {
 		line("stream", "%s", s.Name)
 	}
-	if s.Source.Pipeline != "" {
+	switch {
+	case s.Source.Alarms:
+		line("source", "alarms of %s", s.Source.Pipeline)
+	case s.Source.Pipeline != "":
 		line("source", "results of %s", s.Source.Pipeline)
-	} else {
+	default:
 		line("source", "mqtt %s, QoS %d, %s", s.Source.Topic, s.Source.QoS, s.Source.Format)
 	}
 	switch {
@@ -134,6 +154,33 @@ func orNever(ms int64) string {
 	return millis(ms)
 }
 
+// ruleLine says what a rule watches, and how.
+func (p *Plan) ruleLine(i int) string {
+	r := &p.rules[i]
+	of := "the key"
+	switch {
+	case r.column >= 0:
+		of = "the column " + r.spec.Of
+	case r.field >= 0 && p.ordered:
+		of = "the field " + r.spec.Of + ", in the order of event time"
+	case r.field >= 0:
+		of = "the field " + r.spec.Of + ", as it comes"
+	}
+	return fmt.Sprintf("%s: %s watches %s", r.spec.Name, r.spec.Detector.Type, of)
+}
+
+// suppressLine says when alarms are kept back.
+func suppressLine(g *alarms.GroupSpec) string {
+	var parts []string
+	if g.FloodMin > 0 {
+		parts = append(parts, fmt.Sprintf("%d alarms raised within %s, until fewer than %d are active for %s", g.FloodMin, millis(g.FloodSpan), g.CalmBelow, millis(g.CalmSpan)))
+	}
+	if g.Parent != "" {
+		parts = append(parts, "while "+g.Parent+" is active")
+	}
+	return strings.Join(parts, "; ")
+}
+
 func (p *Plan) columnList() []string {
 	var list []string
 	for _, a := range p.Aggregates {
@@ -196,6 +243,11 @@ func (p *Plan) memoryLine() string {
 			text += fmt.Sprintf(" (usually %d)", (p.Watermark.OutOfOrderness+w.AllowedLateness)/w.Size+2)
 		}
 	}
+	for i := range p.rules {
+		if d := p.rules[i].detector; d != nil {
+			text += fmt.Sprintf("; %s %d bytes once it has a value", p.rules[i].spec.Name, d.New().Bytes())
+		}
+	}
 	if p.Dedup.Enabled {
 		text += fmt.Sprintf("; identities %d bytes each, at most %d bytes", sightingBytes, int64(sightingBytes)*int64(p.Dedup.MaxEntries))
 	}
@@ -212,6 +264,8 @@ func (p *Plan) Conditions() []string {
 		}
 	}
 	switch {
+	case p.suppress != nil:
+		list = append(list, "as the alarms that it takes: each event is passed on once, or counted in kept")
 	case p.spec.Upstream() != "":
 		list = append(list, "as the results that it gathers: one that comes again replaces the one before")
 	case !p.Dedup.Enabled:
@@ -221,7 +275,7 @@ func (p *Plan) Conditions() []string {
 	case p.Dedup.Horizon == 0 && p.endless():
 		list = append(list, fmt.Sprintf("an event may count however old it is: one repeated more than %s of event time later counts twice", millis(p.horizon())))
 	}
-	for _, o := range append(append([]OutputSpec(nil), p.spec.Outputs...), p.spec.LateOutput...) {
+	for _, o := range slices.Concat(p.spec.Outputs, p.spec.LateOutput, p.spec.Alarms.Outputs) {
 		switch {
 		case o.Kind == OutputMQTT && o.QoS == 0:
 			list = append(list, fmt.Sprintf("output %s has QoS 0: results may be lost on the way", o.Topic))

@@ -34,6 +34,11 @@ func (p *Plan) ReplayFingerprint() uint64 {
 	if j := p.spec.Join; j != nil {
 		d.number(int64(j.EventsMax))
 	}
+	if len(p.rules) > 0 {
+		a := p.spec.Alarms
+		a.Outputs, a.Expected, a.Commands.QoS = nil, nil, 0 // what is expected is journaled
+		d.spec(p.spec.Detect, a)
+	}
 	d.expression(p.keep, prints)
 	for _, slot := range p.emit {
 		d.print(p.fields, prints, slot)
@@ -102,6 +107,12 @@ func (p *Plan) digestState() digest {
 		i := slices.IndexFunc(p.fields, func(f field) bool { return f.name == name })
 		d.print(p.fields, prints, p.fields[i].slot)
 	}
+	for i := range p.rules {
+		p.rules[i].digest(&d, p.fields, prints)
+	}
+	if p.suppress != nil {
+		d.spec(p.suppress)
+	}
 	// Stored events have the values of all slots.
 	if p.ordered || p.spec.Join != nil || p.Window != nil && p.Window.Type == WindowSliding {
 		for slot := range p.Slots {
@@ -119,6 +130,19 @@ func (p *Plan) digestState() digest {
 		d.print(p.fields, prints, p.wheres[i])
 	}
 	return d
+}
+
+// digest adds what a state of the rule remembers. What only decides about the next
+// value may change under it.
+func (r *rule) digest(d *digest, fields []field, prints []uint64) {
+	d.text(r.spec.Name)
+	d.spec(r.spec.Detector)
+	a := r.spec.Alarm
+	d.spec(a.Least, a.OfLast, a.Latch, a.Acknowledge, a.BudgetMax, a.BudgetPer)
+	d.print(fields, prints, r.slot)
+	if r.column >= 0 {
+		d.text(r.spec.Of, r.spec.Members)
+	}
 }
 
 // digestKey adds what makes the events of the input those of a key and a time.

@@ -1,8 +1,11 @@
 package query
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"edged/anomaly"
 )
 
 // What a change of the document changes.
@@ -55,7 +58,45 @@ pipelines:
 	"quantile": base("watermark: {type: quantile, quantile: 0.9, delay_max: 10s}", "window: {size: 10s}", sumV),
 	"mark":     base("watermark: {type: punctuated, field: v}", "window: {size: 10s}", sumV),
 	"changes":  base("order: event_time", "order_max: 9", "changes: [{name: g, function: lag, field: v, steps: 2}, {function: dead_band, field: v, by: 1, percent: false, max_interval: 10s}]", "emit: [v, g]"),
-	"named":    base("changes: [{name: g, function: lag, field: v}]"),
+	"detect": strings.Replace(base("detect: [{name: hot, of: v, detector: {zone: UTC}, alarm: {on_delay: 1s, off_delay: 1s, least: 2, of_last: 3, duration_min: 1s, cool_down: 1s, latch: false, acknowledge: false,",
+		"  severity_min: minor, update_interval: 1s, budget_max: 2, budget_per: 1h, remember: 1h, freeze: false}}, {name: gone, detector: {type: dead_man}}]",
+		"alarms: {outputs: [{file: {path: a}}], commands: {topic: cmd, qos: 1}, historical_after: 1h, shelf_max: 1h, set_back_min: 1h, expected: {keys: [a]}}"),
+		"pipelines:", "tables: [{name: t, file: f, key: c, fields: [{name: a, type: number}]}]\npipelines:", 1),
+	"columns": base("window: {size: 10s}", "aggregates: [{name: n, function: sum, field: v}, {name: m, function: sum, field: w}]",
+		"detect: [{name: hot, of: n, detector: {type: likelihood, of: [{type: mad}]}}]",
+		`alarms: {outputs: [stdout: {}], maintenance: {zone: UTC, windows: [{days: [monday], from: "01:00", to: "02:00"}]}}`),
+	"peers": `
+pipelines:
+  - name: q
+    source: {pipeline: p}
+    key: {value: all}
+    window: {size: 10s}
+    aggregates: [{name: n, function: collect, field: n}, {name: x, function: collect, field: key}, {name: y, function: collect, field: s}]
+    detect: [{name: odd, of: n, members: x, detector: {type: peers, least: 4}}]
+    alarms: {outputs: [stdout: {}]}
+  - name: p
+    source: {topic: in/+}
+    key: {field: d}
+    event_time: {field: t}
+    fields: [{name: v, type: number}, {name: s, type: text}]
+    window: {size: 10s}
+    aggregates: [{name: n, function: sum, field: v}, {name: s, function: last, field: s}]
+`,
+	"lines": `
+pipelines:
+  - name: lines
+    source: {pipeline: p, results: alarms}
+    key: {value: l1}
+    suppress: {flood_min: 3, flood_span: 10s, calm_below: 2, calm_span: 5s, members_max: 9, parent: {rule: hot, key: power}}
+    alarms: {outputs: [{stdout: {}}]}
+  - name: p
+    source: {topic: in/+}
+    key: {field: d}
+    event_time: {field: t}
+    fields: [{name: v, type: number}]
+    detect: [{name: hot, of: v}]
+`,
+	"named": base("changes: [{name: g, function: lag, field: v}]"),
 	"join": `
 pipelines:
   - name: p
@@ -244,6 +285,46 @@ var printCases = []struct {
 	{"aggregates[].interval", "plain", "interval: 1s", "interval: 2s", states},
 	{"aggregates[].per", "plain", "per: 1s", "per: 2s", states},
 	{"aggregates[].interpolation", "plain", "interpolation: step", "interpolation: linear", states},
+	{"source.results suppress suppress.flood_min", "lines", "flood_min: 3", "flood_min: 4", states},
+	{"suppress.flood_span", "lines", "flood_span: 10s", "flood_span: 11s", states},
+	{"suppress.calm_below", "lines", "calm_below: 2", "calm_below: 1", states},
+	{"suppress.calm_span", "lines", "calm_span: 5s", "calm_span: 6s", states},
+	{"suppress.parent suppress.parent.rule suppress.parent.key", "lines", "key: power", "key: fuse", states},
+	{"suppress.members_max", "lines", "members_max: 9", "members_max: 8", states},
+	{"detect[].members", "peers", "members: x", "members: y", states},
+	{"detect[].detector.least", "peers", "least: 4", "least: 5", states},
+	{"detect detect[].name", "detect", "name: hot", "name: warm", states},
+	{"detect[].of", "detect", "of: v", "of: w", states},
+	{"detect[].of", "columns", "of: n", "of: m", states},
+	{"detect[].detector detect[].detector.type", "detect", "detector: {zone: UTC}", "detector: {type: clock_bins, zone: UTC}", states},
+	{"detect[].detector.zone", "detect", "zone: UTC", "zone: Europe/Berlin", states},
+	{"detect[].detector.of", "columns", "of: [{type: mad}]", "of: [{type: adwin}]", states},
+	{"detect[].alarm detect[].alarm.on_delay", "detect", "on_delay: 1s", "on_delay: 2s", replays},
+	{"detect[].alarm.off_delay", "detect", "off_delay: 1s", "off_delay: 2s", replays},
+	{"detect[].alarm.least", "detect", "least: 2", "least: 3", states},
+	{"detect[].alarm.of_last", "detect", "of_last: 3", "of_last: 4", states},
+	{"detect[].alarm.duration_min", "detect", "duration_min: 1s", "duration_min: 2s", replays},
+	{"detect[].alarm.cool_down", "detect", "cool_down: 1s", "cool_down: 2s", replays},
+	{"detect[].alarm.latch", "detect", "latch: false", "latch: true", states},
+	{"detect[].alarm.acknowledge", "detect", "acknowledge: false", "acknowledge: true", states},
+	{"detect[].alarm.severity_min", "detect", "severity_min: minor", "severity_min: major", replays},
+	{"detect[].alarm.update_interval", "detect", "update_interval: 1s", "update_interval: 2s", replays},
+	{"detect[].alarm.budget_max", "detect", "budget_max: 2", "budget_max: 3", states},
+	{"detect[].alarm.budget_per", "detect", "budget_per: 1h", "budget_per: 2h", states},
+	{"detect[].alarm.remember", "detect", "remember: 1h", "remember: 2h", replays},
+	{"detect[].alarm.freeze", "detect", "freeze: false", "freeze: true", replays},
+	{"alarms alarms.outputs", "detect", "outputs: [{file: {path: a}}]", "outputs: [{file: {path: b}}]", prints},
+	{"alarms.commands alarms.commands.topic", "detect", "topic: cmd", "topic: commands", replays},
+	{"alarms.commands.qos", "detect", "topic: cmd, qos: 1", "topic: cmd, qos: 0", prints},
+	{"alarms.historical_after", "detect", "historical_after: 1h", "historical_after: 2h", replays},
+	{"alarms.shelf_max", "detect", "shelf_max: 1h", "shelf_max: 2h", replays},
+	{"alarms.set_back_min", "detect", "set_back_min: 1h", "set_back_min: 2h", replays},
+	{"alarms.expected alarms.expected.keys", "detect", "keys: [a]", "keys: [b]", prints},
+	{"alarms.expected.table", "detect", "{keys: [a]}", "{table: t}", replays},
+	{"alarms.maintenance alarms.maintenance.zone", "columns", "zone: UTC", "zone: Europe/Berlin", replays},
+	{"alarms.maintenance.windows alarms.maintenance.windows[].days", "columns", "days: [monday]", "days: [friday]", replays},
+	{"alarms.maintenance.windows[].from", "columns", `from: "01:00"`, `from: "01:30"`, replays},
+	{"alarms.maintenance.windows[].to", "columns", `to: "02:00"`, `to: "02:30"`, replays},
 	{"emit", "changes", "emit: [v, g]", "emit: [g, v]", replays},
 	{"output_key", "plain", "output_key: key", "output_key: device", prints},
 	{"outputs outputs[].stdout", "plain", ", {stdout: {}}]", "]", prints},
@@ -277,6 +358,11 @@ func TestFingerprintsKeyByKey(t *testing.T) {
 			t.Errorf("%s: %q instead of %q: changes the state's fingerprint %t, that of a replay %t", c.keys, c.to, c.from, state, replay)
 		}
 	}
+	for _, d := range anomaly.Describe() {
+		for _, p := range d.Params {
+			covered["pipelines[].detect[].detector."+p.Name] = true // see TestDetectorsArePrinted
+		}
+	}
 	for _, k := range Schema() {
 		if !covered[k.Path] {
 			t.Errorf("nobody says what a change of %s means", k.Path)
@@ -288,4 +374,68 @@ func TestFingerprintsKeyByKey(t *testing.T) {
 			t.Errorf("%s: equal plans differ", name)
 		}
 	}
+}
+
+// Every parameter of every detector is part of the state's fingerprint.
+func TestDetectorsArePrinted(t *testing.T) {
+	for _, d := range anomaly.Describe() {
+		print := func(change string, to float64) (uint64, error) {
+			spec, of := "type: "+d.Name, ", of: v"
+			for _, p := range d.Params {
+				switch {
+				case p.Name == change:
+					spec += ", " + p.Name + ": " + written(p, to)
+				case p.Name == "window" && p.Required:
+					spec += ", window: 16s"
+				case p.Required || d.Name == "threshold" && p.Name == "low": // it needs a limit
+					spec += ", " + p.Name + ": " + written(p, map[string]float64{"high": 5}[p.Name]+1)
+				}
+			}
+			if d.OfMin > 0 {
+				spec += ", of: [" + strings.Repeat("{type: mad},", min(d.OfMax, 2)) + "]"
+			}
+			if isLiveness(d.Name) {
+				of = ""
+			}
+			text := base("detect: [{name: a, detector: {"+spec+"}"+of+"}]", "alarms: {outputs: [stdout: {}]}")
+			doc, err := Parse("d.yaml", []byte(text), func(string) (string, bool) { return "", false })
+			if err != nil {
+				return 0, err
+			}
+			plans, err := doc.Compile(false)
+			if err != nil {
+				return 0, err
+			}
+			return plans[0].Fingerprint(), nil
+		}
+		before, err := print("", 0)
+		if err != nil {
+			t.Fatalf("%s: %v", d.Name, err)
+		}
+		for _, p := range d.Params {
+			tried := 0
+			for _, x := range []float64{0, 0.1, 0.3, 2, 3, 20, 60, 400, 20000} {
+				after, err := print(p.Name, x)
+				if err != nil || x == p.Default {
+					continue // what another value is depends on the other parameters
+				}
+				if tried++; after == before {
+					t.Errorf("%s: %s %v is not in the fingerprint", d.Name, p.Name, x)
+				}
+			}
+			if tried == 0 {
+				t.Errorf("%s: no value of %s was tried", d.Name, p.Name)
+			}
+		}
+	}
+}
+
+func written(p anomaly.Param, x float64) string {
+	switch {
+	case p.Unit == "ms":
+		return millis(int64(x))
+	case isFlag(p):
+		return fmt.Sprint(x != 0)
+	}
+	return fmt.Sprint(x)
 }

@@ -37,10 +37,19 @@ type steps struct {
 	values    []edged.Value
 }
 
-// newLane returns a lane without events.
+// newLive returns a live lane without events.
+func (f *fold) newLive() lane {
+	l := f.newLane()
+	l.windows = f.watching(l.windows)
+	return l
+}
+
+// newLane returns a lane without events, whose windows nobody watches.
 func (f *fold) newLane() lane {
 	var l lane
 	switch {
+	case f.plan.suppress != nil:
+		l.windows = f.plan.newSuppressing()
 	case f.group != nil:
 		l.windows = f.group.New()
 	case f.plan.gathers():
@@ -235,7 +244,10 @@ func (l *lane) drain(f *fold, out *edged.Output, by windows.Moment) {
 			continue
 		}
 		ev := edged.Event{Seq: m.Seq, Key: by.Key, EventTime: m.Time, Values: values}
-		if pass, ok := l.windows.(*passing); ok {
+		if pass, watch := l.rows(); pass != nil {
+			if watch != nil {
+				watch.observe(out, &ev, by)
+			}
 			pass.row(out, &ev, m.Start, m.End, by)
 		} else {
 			l.windows.Add(out, &ev, by)
@@ -379,9 +391,9 @@ func (l *lane) appendBinary(dst []byte) []byte {
 	return l.windows.AppendBinary(dst)
 }
 
-// restoreLane reads what appendBinary wrote and returns the bytes behind it.
-func (f *fold) restoreLane(data []byte) (l lane, rest []byte, err error) {
-	l = f.newLane()
+// restoreLane reads what appendBinary of a lane like l, which is empty, wrote, and
+// returns the bytes behind it.
+func (f *fold) restoreLane(l lane, data []byte) (_ lane, rest []byte, err error) {
 	if l.steps != nil {
 		if data, err = l.steps.restore(f, data); err != nil {
 			return l, nil, err

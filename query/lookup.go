@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"edged"
+	"edged/mqtt/codec"
 )
 
 // Limits of a reference table.
@@ -50,13 +53,21 @@ func (p *Plan) Tables() []string {
 // from then on see it. Content that cannot be used leaves the table as it was;
 // the error wraps [ErrTable] and says where it is wrong.
 func (p *Plan) SetTable(name string, content []byte) error {
+	if name == p.ownTable() {
+		p.expect(name, strings.Split(string(content), "\n"))
+		return nil
+	}
 	i := slices.IndexFunc(p.env.Tables, func(t TableSpec) bool { return t.Name == name })
-	if i < 0 || !slices.Contains(p.Tables(), name) {
+	expects := name == p.spec.Alarms.ExpectedTable
+	if i < 0 || !expects && !slices.Contains(p.Tables(), name) {
 		return nil
 	}
 	rows, err := p.env.Tables[i].Rows(content)
 	if err != nil {
 		return err
+	}
+	if expects {
+		p.expect(name, slices.Collect(maps.Keys(rows)))
 	}
 	for i := range p.inputs {
 		for j := range p.inputs[i].lookups {
@@ -67,6 +78,30 @@ func (p *Plan) SetTable(name string, content []byte) error {
 	}
 	return nil
 }
+
+// Expected lists, in order, the keys that are to have events because a table says so
+// that was loaded.
+func (p *Plan) Expected(table string) []string { return p.expected[table] }
+
+// expect notes the keys that a table names.
+func (p *Plan) expect(table string, keys []string) {
+	keys = slices.DeleteFunc(keys, func(key string) bool { return key == "" || len(key) > codec.KeyBytesMax })
+	slices.Sort(keys)
+	if p.expected == nil {
+		p.expected = map[string][]string{}
+	}
+	p.expected[table] = slices.Compact(keys)
+}
+
+// OwnTable returns the keys that the document itself expects to have events, as a
+// table that is loaded like any other; ok is false when there are none.
+func (p *Plan) OwnTable() (name string, content []byte, ok bool) {
+	keys := p.spec.Alarms.Expected
+	return p.ownTable(), []byte(strings.Join(keys, "\n")), len(keys) > 0
+}
+
+// ownTable names that table; other tables cannot be called so.
+func (p *Plan) ownTable() string { return p.name + "/expected" }
 
 // look fills in the fields that come from reference tables.
 func (in *input) look(ev *edged.Event) error {

@@ -2,6 +2,7 @@ package query
 
 import (
 	"edged"
+	"edged/alarms"
 	"edged/mqtt/codec"
 	"edged/watermark"
 )
@@ -22,14 +23,15 @@ type Plan struct {
 	Slots []string
 
 	// Configuration.
-	name      string
-	spec      *PipelineSpec
-	env       Env
-	fields    []field // of the rows that windows gather
-	inputs    []input
-	ordered   bool
-	topic     topicTemplate
-	lateTopic topicTemplate
+	name     string
+	spec     *PipelineSpec
+	env      Env
+	fields   []field // of the rows that windows gather
+	inputs   []input
+	ordered  bool
+	commands topicFilter              // nil: none
+	topics   map[string]topicTemplate // by the list of outputs
+	expected map[string][]string      // keys, by the table that says so, as loaded last
 
 	// What is done in the task, after changes and joins.
 	keep     *expression // of a join's matches; nil: all
@@ -41,11 +43,14 @@ type Plan struct {
 	wheres   []int // slots of the filters of aggregates, -1: none
 	marks    watermarkSlots
 	trigger  windowSlots
+	rules    []rule
+	suppress *alarms.GroupSpec // nil: the pipeline takes no alarms
 
 	// Constant parts of rows.
-	keyMember   string
-	columns     []string
-	lateColumns []string
+	keyMember    string
+	columns      []string
+	lateColumns  []string
+	alarmColumns []string
 
 	// Working memory of Decode.
 	evaluator evaluator

@@ -28,14 +28,17 @@ func (p *Plan) LateOutputs() []OutputSpec { return p.spec.LateOutput }
 // that output has none. A key cannot leave the level of the topic in which {key}
 // stands: what has a meaning in topics is percent-encoded.
 func (p *Plan) Topic(r *edged.Result, output int) string {
-	list, topic := p.spec.Outputs, p.topic
-	if r.Kind == edged.LateResult {
-		list, topic = p.spec.LateOutput, p.lateTopic
+	list, name := p.spec.Outputs, "outputs"
+	switch r.Kind {
+	case edged.LateResult:
+		list, name = p.spec.LateOutput, "late_output"
+	case edged.AlarmResult:
+		list, name = p.spec.Alarms.Outputs, "alarms.outputs"
 	}
 	if output < 0 || output >= len(list) || list[output].Kind != OutputMQTT {
 		return ""
 	}
-	return topic.expand(r.Key)
+	return p.topics[name].expand(r.Key)
 }
 
 // paneMembers returns the members of every pane, lateMembers those of every late
@@ -64,6 +67,7 @@ func (p *Plan) prepareRows() {
 			p.columns = append(p.columns, ","+member(p.Slots[slot]))
 		}
 	}
+	p.prepareAlarms()
 	for _, name := range p.Slots {
 		text := ""
 		if name != "" { // a condition has none
@@ -75,8 +79,11 @@ func (p *Plan) prepareRows() {
 
 // Columns names the values of results of a kind; "" stands for one that rows leave out.
 func (p *Plan) Columns(kind edged.ResultKind) []string {
-	if kind == edged.LateResult {
+	switch kind {
+	case edged.LateResult:
 		return p.Slots
+	case edged.AlarmResult:
+		return alarmMembers()
 	}
 	var names []string
 	for _, a := range p.Aggregates {
@@ -107,6 +114,11 @@ func member(name string) string { return string(append(edged.AppendJSONString(ni
 //
 //	{"device":"d1","event_time":9000,"window_end":10000,"values":{"temp":1},"pane":"dropped_late","id":"…","seq":1,"gateway":"gw"}
 //
+// What happened to an alarm is
+//
+//	{"device":"d1","alarm":"p/hot/9000-1/d1","rule":"hot","event":"raised","state":"unacknowledged","severity":"major",
+//	 "value":81,"peak":81,"peak_at":9000,"score":1,"reason":"…","count":1,"start":9000,"at":9000,"id":"…","seq":1,"gateway":"gw"}
+//
 // Times are milliseconds since the Unix epoch. The id identifies what the row
 // says, wherever and however often it is computed: it is a function of the
 // pipeline, the key, and the window and index of the pane (for what is not a pane,
@@ -121,6 +133,8 @@ func (p *Plan) AppendRow(dst []byte, r *edged.Result, gateway string, seq uint64
 		dst = p.appendLate(dst, r)
 	case edged.RowResult:
 		dst = p.appendEvent(dst, r)
+	case edged.AlarmResult:
+		dst = p.appendAlarm(dst, r)
 	default:
 		dst = p.appendPane(dst, r)
 	}

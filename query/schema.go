@@ -21,7 +21,7 @@ const Required = "required"
 
 // Schema returns every key of a document, in the order of the reference.
 func Schema() []Key {
-	return slices.Concat(documentKeys(), inputKeys(), streamKeys(), joinKeys(), stepKeys(), timeKeys(), windowKeys(), aggregateKeys(), outputKeys())
+	return slices.Concat(documentKeys(), inputKeys(), streamKeys(), joinKeys(), stepKeys(), timeKeys(), windowKeys(), aggregateKeys(), detectKeys(), outputKeys())
 }
 
 // documentKeys describes the top of a document.
@@ -52,6 +52,7 @@ func inputKeys() []Key {
 		{at + "source.qos", "0|1", "1", "Quality of service of the subscription. With 0 the broker may lose messages, and nothing is exactly once."},
 		{at + "source.format", "json", "json", "How payloads are written."},
 		{at + "source.pipeline", "text", "", "Instead of a topic: the pipeline whose panes are gathered here. Its output_key, columns, start and end are fields."},
+		{at + "source.results", "panes|alarms", "panes", "alarms: not the panes of that pipeline, but its alarm events, whose members are fields; see suppress."},
 		{at + "key", "map", "", "What events are grouped by: one of field, topic_level and value."},
 		{at + "key.field", "text", "", "Path of the member that holds the key: a text or a whole number."},
 		{at + "key.topic_level", "whole number", "", "Level of the topic that is the key, counted from 0."},
@@ -191,10 +192,15 @@ func normalIndices(path string) string {
 }
 
 // normal replaces list indices by [], and what is written like something else by
-// that: late outputs are like outputs, the streams of a join like the input of a
-// pipeline, and every condition of a trigger like its early section.
+// that: late outputs and those of alarms are like outputs, the streams of a join like
+// the input of a pipeline, every condition of a trigger like its early section, and a
+// detector inside of another like that one.
 func normal(path string) string {
 	text := strings.Replace(normalIndices(path), ".late_output[", ".outputs[", 1)
+	text = strings.Replace(text, ".alarms.outputs[", ".outputs[", 1)
+	for strings.Contains(text, ".detector.of[]") {
+		text = strings.Replace(text, ".detector.of[]", ".detector", 1)
+	}
 	if rest, ok := strings.CutPrefix(text, "pipelines[].streams[]."); ok && rest != "name" {
 		return "pipelines[]." + rest
 	}

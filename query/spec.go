@@ -29,6 +29,9 @@ type PipelineSpec struct {
 	OutputKey  string
 	Outputs    []OutputSpec
 	LateOutput []OutputSpec
+	Detect     []DetectSpec
+	Alarms     AlarmsSpec
+	Suppress   *SuppressSpec
 
 	where where
 }
@@ -42,6 +45,11 @@ func (spec *PipelineSpec) Upstream() string {
 	return ""
 }
 
+// takesAlarms reports whether the pipeline takes the alarms of another one.
+func (spec *PipelineSpec) takesAlarms() bool {
+	return spec.Upstream() != "" && spec.Inputs[0].Source.Alarms
+}
+
 // From says in one word where events come from, for people: a topic filter, both
 // of a join, or the pipeline that is gathered.
 func (spec *PipelineSpec) From() string {
@@ -52,13 +60,16 @@ func (spec *PipelineSpec) From() string {
 	return strings.Join(names, " ")
 }
 
-// Sources returns the MQTT sources of the pipeline.
+// Sources returns the MQTT sources of the pipeline: those of events, and of commands.
 func (spec *PipelineSpec) Sources() []SourceSpec {
 	var list []SourceSpec
 	for _, in := range spec.Inputs {
 		if in.Source.Pipeline == "" {
 			list = append(list, in.Source)
 		}
+	}
+	if spec.Alarms.Commands.Topic != "" {
+		list = append(list, spec.Alarms.Commands)
 	}
 	return list
 }
@@ -85,7 +96,8 @@ type SourceSpec struct {
 	Topic    string // an MQTT topic filter
 	QoS      byte   // 0 or 1
 	Format   string // json
-	Pipeline string // instead of a topic: the pipeline whose panes are the events
+	Pipeline string // instead of a topic: the pipeline whose results are the events
+	Alarms   bool   // of that pipeline its alarms, not its panes
 }
 
 // KeySpec says what the key is: a member of the payload, a level of the topic, or
@@ -209,6 +221,7 @@ func (r *reader) pipeline(n *yaml.Node, path string) PipelineSpec {
 	spec.readWindow(o)
 	spec.Outputs = o.outputs("outputs")
 	spec.LateOutput = o.outputs("late_output")
+	spec.readDetect(o)
 	spec.where.remember(n, "")
 	return spec
 }
@@ -242,7 +255,7 @@ func (r *reader) input(o object, path string) InputSpec {
 	in := InputSpec{path: path, Filter: o.text("filter"), Compute: o.computes()}
 	source, given := o.child("source")
 	if given || r.Lenient {
-		in.Source = SourceSpec{Topic: source.text("topic"), QoS: qos(source), Format: source.choice("format"), Pipeline: source.text("pipeline")}
+		in.Source = SourceSpec{Topic: source.text("topic"), QoS: qos(source), Format: source.choice("format"), Pipeline: source.text("pipeline"), Alarms: source.choice("results") == "alarms"}
 	}
 	if given && (in.Source.Topic == "") == (in.Source.Pipeline == "") {
 		o.wrong("source", "", "must have either topic or pipeline")

@@ -61,7 +61,7 @@ type past struct {
 
 // NewTask returns the state of a key without events.
 func (p *Plan) NewTask(key string) *Task {
-	t := &Task{fold: p.fold, key: key, active: edged.MinTimestamp, live: p.fold.newLane()}
+	t := &Task{fold: p.fold, key: key, active: edged.MinTimestamp, live: p.fold.newLive()}
 	if p.fold.sources != nil || p.spec.Backlog.Horizon > 0 {
 		t.more = &more{}
 	}
@@ -97,13 +97,23 @@ func (t *Task) moment(seq edged.Seq, cause edged.Cause, now edged.Timestamp) win
 // of its record. A duplicate changes nothing but counts as a sign of life.
 func (t *Task) Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp) {
 	t.active = now
+	if ev.Command != nil {
+		if w := t.watch(); w != nil {
+			w.command(out, ev, t.moment(ev.Seq, edged.ByCommand, now))
+		}
+		return
+	}
 	from := len(out.Results)
 	if t.more != nil {
 		t.more.arrived = ev.Arrival
 		t.expire(out, ev.Seq, now)
 		t.settle(out, ev.Seq, now)
 	}
-	if t.duplicate(out, ev) {
+	repeated := t.duplicate(out, ev)
+	if w := t.watch(); w != nil {
+		w.alive(out, ev, !repeated && !t.ahead(ev), t.moment(ev.Seq, edged.ByWatermark, now))
+	}
+	if repeated {
 		out.Duplicates++
 	} else {
 		t.take(out, ev, now)
@@ -150,9 +160,29 @@ func (t *Task) follow(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 	t.advance(out, w, t.moment(seq, cause, now))
 }
 
+// ahead reports whether the time of an event is further ahead of our clock than can be
+// believed.
+func (t *Task) ahead(ev *edged.Event) bool {
+	return ev.From == nil && ev.EventTime > t.fold.plan.inputs[ev.Stream].guard.Until(ev.Arrival)
+}
+
+// Expect tells the task that its key is to have events from now on, or, when it is
+// retired, not any more. Telling it again changes nothing.
+func (t *Task) Expect(out *edged.Output, retired bool, seq edged.Seq, now edged.Timestamp) {
+	if w := t.watch(); w != nil {
+		if t.active == edged.MinTimestamp {
+			t.active = now
+		}
+		w.expect(out, retired, t.moment(seq, edged.ByTick, now))
+	}
+}
+
 // observed returns the watermark after an event.
 func (t *Task) observed(out *edged.Output, ev *edged.Event, now edged.Timestamp) edged.Timestamp {
 	f := t.fold
+	if f.plan.suppress != nil {
+		return t.live.watermark() // alarms say when they were, and nothing about time
+	}
 	if ev.From != nil {
 		return t.told(out, ev.From, now)
 	}
@@ -516,7 +546,7 @@ func (t *Task) restore(data []byte) (rest []byte, err error) {
 	if data, err = restoreTime(&t.active, data); err != nil {
 		return nil, err
 	}
-	if t.live, data, err = t.fold.restoreLane(data); err != nil {
+	if t.live, data, err = t.fold.restoreLane(t.fold.newLive(), data); err != nil {
 		return nil, err
 	}
 	if t.seen, data, err = restoreSightings(data, t.live.watermark()); err != nil {
@@ -550,7 +580,7 @@ func (m *more) restore(f *fold, data []byte) (rest []byte, err error) {
 	if data, err = restoreTime(&m.past.active, data); err != nil {
 		return nil, err
 	}
-	m.past.lane, data, err = f.restoreLane(data)
+	m.past.lane, data, err = f.restoreLane(f.newLane(), data)
 	return data, err
 }
 

@@ -115,17 +115,20 @@ func (a Calendar) Validate() error {
 		fault("a calendar of shifts needs the start of at least one")
 	}
 	if a.At != 0 {
-		fault("a calendar of shifts starts with its shifts, not at minute %d", a.At)
+		fault("a calendar of shifts has no other beginning, such as %s; leave at out, or make it a shift", clock(a.At))
 	}
 	for i, start := range a.Shifts {
 		if start < 0 || start >= minutesPerDay {
 			fault("shift %d starts at minute %d of the day; it must be 0 to %d", i, start, minutesPerDay-1)
 		} else if i > 0 && start <= a.Shifts[i-1] {
-			fault("shift %d starts at minute %d, not after the one before (%d); list shifts in order", i, start, a.Shifts[i-1])
+			fault("a shift starts at %s, not after the one before it, %s; list each once, in the order of the day", clock(start), clock(a.Shifts[i-1]))
 		}
 	}
 	return errors.Join(faults...)
 }
+
+// clock writes minutes after midnight as a time of day.
+func clock(minutes int) string { return fmt.Sprintf("%02d:%02d", minutes/60, minutes%60) }
 
 // rule is an offset from UTC, in seconds, and the instants, in seconds since 1970,
 // from which and until which it certainly applies. It may apply for longer.

@@ -27,19 +27,34 @@ type pipeline struct {
 	*query.Plan
 	gateway string // goes into every row
 
-	stream, lateStream string // "": nobody wants these results
-	output, lateOutput int    // whose topic a row gets
+	routes map[edged.ResultKind]route
+}
+
+// route is where results of a kind go.
+type route struct {
+	stream string // "": nobody wants them
+	output int    // whose topic a row gets
 }
 
 func newPipeline(plan *query.Plan, gateway string) *pipeline {
-	p := &pipeline{Plan: plan, gateway: gateway}
+	p := &pipeline{Plan: plan, gateway: gateway, routes: map[edged.ResultKind]route{}}
 	if len(plan.Outputs()) > 0 {
-		p.stream, p.output = plan.Stream(), mqttOutput(plan.Outputs())
+		p.direct(plan.Stream(), plan.Outputs(), edged.PaneResult, edged.RetractResult, edged.RowResult)
 	}
 	if len(plan.LateOutputs()) > 0 {
-		p.lateStream, p.lateOutput = plan.LateStream(), mqttOutput(plan.LateOutputs())
+		p.direct(plan.LateStream(), plan.LateOutputs(), edged.LateResult)
+	}
+	if len(plan.AlarmOutputs()) > 0 {
+		p.direct(plan.AlarmStream(), plan.AlarmOutputs(), edged.AlarmResult)
 	}
 	return p
+}
+
+// direct sends results of some kinds to a stream.
+func (p *pipeline) direct(stream string, outputs []query.OutputSpec, kinds ...edged.ResultKind) {
+	for _, kind := range kinds {
+		p.routes[kind] = route{stream, mqttOutput(outputs)}
+	}
 }
 
 // mqttOutput returns the index of the one output that has topics, or -1.
@@ -54,9 +69,6 @@ func mqttOutput(outputs []query.OutputSpec) int {
 
 // Slots implements actors.Pipeline.
 func (p *pipeline) Slots() int { return p.Room() }
-
-// IdleTimeout implements actors.Pipeline.
-func (p *pipeline) IdleTimeout() int64 { return p.Watermark.IdleTimeout }
 
 // Decode implements actors.Pipeline.
 func (p *pipeline) Decode(ev *edged.Event, topic string, payload []byte) (keep bool, poison *edged.PoisonError) {
@@ -93,14 +105,11 @@ func (p *pipeline) NewTask(key string) actors.Task { return task{p.Plan.NewTask(
 
 // Route implements actors.Pipeline.
 func (p *pipeline) Route(r *edged.Result) (stream, topic string) {
-	stream, output := p.stream, p.output
-	if r.Kind == edged.LateResult {
-		stream, output = p.lateStream, p.lateOutput
-	}
-	if stream == "" {
+	to := p.routes[r.Kind]
+	if to.stream == "" {
 		return "", ""
 	}
-	return stream, p.Topic(r, output)
+	return to.stream, p.Topic(r, to.output)
 }
 
 // AppendRow implements actors.Pipeline.

@@ -62,7 +62,7 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 		return nil, err
 	}
 	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s), Since: since}
-	if d.tables, ports.Tables, err = openTables(s.doc, log); err != nil {
+	if d.tables, ports.Tables, err = openTables(s, log); err != nil {
 		return nil, err
 	}
 	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {

@@ -20,14 +20,15 @@ row, each judged by the rows before it alone.
 
 The file is CSV with a header, gzipped or not. Its first column is a time: RFC 3339,
 YYYY-MM-DD hh:mm:ss, or seconds or milliseconds since 1970. Times without an offset
-are local times of --zone, and so are hours of the day and days of the week. A value
-that is empty or no number is a missing one: it is neither scored nor learned.
+are local times of --zone, and so are hours of the day and days of the week. Rows are
+scored in the order of time, and written as they came. A value that is empty or no
+number, and a row whose time cannot be read, is counted, and neither scored nor learned.
 
   text   the series as the terminal can draw it, and a sentence for every alarm
   csv    timestamp,value,anomaly_score,alarm: every row as it was given, and alarm 1
          where an alarm is raised
   html   a page of its own: values, expected band, score, alarms, and a table of them
-  svg    the picture alone
+  svg    the picture alone, and below it what the worst alarms say
 
 Without --detector, it is the one that needs no parameters, auto.`
 
@@ -94,8 +95,8 @@ func (f *detectFlags) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return failed(exitUsage, err)
 	}
-	if n := s.missing(); n > 0 {
-		fmt.Fprintf(cmd.ErrOrStderr(), "edged: %d of %d values of column %s are missing or no number\n", n, len(s.rows), s.column)
+	for _, fault := range s.faults() {
+		fmt.Fprintf(cmd.ErrOrStderr(), "edged: %s: %s\n", file, fault)
 	}
 	d := detect(s, spec)
 	d.title, d.detector = seriesTitle(file, s.column), f.detector.name

@@ -48,7 +48,7 @@ func (s *rulerState) Observe(t edged.Timestamp, x float64) anomaly.Verdict {
 }
 
 func (s *rulerState) Due() edged.Timestamp {
-	if s.told {
+	if s.told || s.n == 0 {
 		return edged.MaxTimestamp
 	}
 	return s.last.Add(time.Hour.Milliseconds())
@@ -205,19 +205,19 @@ func TestReadSeries(t *testing.T) {
 // TestReadSeriesRefuses names what is wrong with a file.
 func TestReadSeriesRefuses(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                  "empty",
-		"t\n1\n":                            "one column",
-		"t,x\n":                             "no number",
-		"t,x\n1,a\n":                        "no number",
-		"1,2\n3,4\n":                        "must be a header",
-		"2026-03-01 12:05:00,2\n":           "must be a header",
-		"t,x\nsoon,1\n":                     `row 1: "soon"`,
-		"t,x\n1,1\n2026-03-01 12:05:00,1\n": "row 2",
-		"t,x\n2026-03-01 12:05:00,1\n5,1\n": "row 2",
-		"t,x\nNaN,1\n":                      "row 1",
-		"t,x\n1e300,1\n":                    "row 1",
-		"t,x\n1,\"2\n":                      "quote",
-		"\x1f\x8bno gzip":                   "gzip",
+		"":                        "empty",
+		"t\n1\n":                  "one column",
+		"t,x\n":                   "no rows",
+		"t,x\n1,a\n":              "no number",
+		"1,2\n3,4\n":              "must be a header",
+		"2026-03-01 12:05:00,2\n": "must be a header",
+		"t,x\nsoon,1\n":           `"soon"`,
+		"t,x\nNaN,1\n":            "no row has a time",
+		"t,x\n1e300,1\n":          "no row has a time",
+		"t,x\nsoon,1\n1,x\n":      "both",
+		"t,x\n1,\"2\n":            "row 1: a quote",
+		"t,x\n1,2\n2,\"3\n3,4\n":  "row 2: a quote",
+		"\x1f\x8bno gzip":         "gzip",
 	} {
 		if s, err := readSeries(strings.NewReader(text), "", time.UTC); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %+v, %v; want ...%s...", text, s, err, says)
@@ -225,6 +225,35 @@ func TestReadSeriesRefuses(t *testing.T) {
 	}
 	if _, err := readSeries(strings.NewReader("t,x,y\n1,2,3\n"), "z", time.UTC); err == nil || !strings.Contains(err.Error(), "x, y") {
 		t.Errorf("a column that is not there: %v", err)
+	}
+}
+
+// TestBadRows: what cannot be used is counted, and does not hurt the rest. Rows come
+// out as they went in, and are judged in the order of time.
+func TestBadRows(t *testing.T) {
+	good := "2,2\n4,4\n"
+	for name, c := range map[string]struct{ text, says, order string }{
+		"no time":      {"t,x\n2,2\nsoon,3\n4,4\n", `1 of 3 rows have no time and are not scored; the first is row 2, "soon"`, "[0 2]"},
+		"a date":       {"t,x\n2026-03-01 12:05:00,3\n2,2\n4,4\n", `2 of 3 rows have no time`, "[0]"},
+		"no number":    {"t,x\n2,2\n3,-\n4,4\n", "1 of 3 values of column x are missing or no number", "[0 1 2]"},
+		"stray quote":  {"t,x\n2,2\n3,3\"\n4,4\n", "1 of 3 values", "[0 1 2]"},
+		"out of order": {"t,x\n4,4\n2,2\n3,3\n", "not in the order of time", "[1 2 0]"},
+		"all good":     {"t,x\n" + good, "", "[0 1]"},
+		"decimals":     {"t;x\n2;2,0\n4;4,0\n", "", "[0 1]"},
+		"one odd time": {"t,x\n1e18,7\n" + good + "5,5\n", "1 of 4 rows have no time", "[1 2 3]"},
+	} {
+		s, err := readSeries(strings.NewReader(c.text), "", time.UTC)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if said := strings.Join(s.faults(), "; "); !strings.Contains(said, c.says) || (c.says == "") != (said == "") || fmt.Sprint(s.order) != c.order {
+			t.Errorf("%s: %q, order %v", name, said, s.order)
+		}
+		var out bytes.Buffer
+		if err := writeDetectCSV(&out, detect(s, anomaly.NewAuto())); err != nil || strings.Count(out.String(), "\n") != strings.Count(c.text, "\n") {
+			t.Errorf("%s: %v, %s", name, err, out.String())
+		}
 	}
 }
 
@@ -311,7 +340,7 @@ func TestDetectEvery(t *testing.T) {
 }
 
 func TestParseParam(t *testing.T) {
-	for text, want := range map[string]float64{"1.5": 1.5, "-2e3": -2000, "15m": 900000, "1.5ms": 1.5, "on": 1, "false": 0} {
+	for text, want := range map[string]float64{"1.5": 1.5, "-2e3": -2000, "15m": 900000, "1.5d": 129_600_000, "1.5ms": 1.5, "on": 1, "false": 0} {
 		if got, err := parseParam(text); err != nil || got != want {
 			t.Errorf("%s is %g, %v", text, got, err)
 		}

@@ -79,11 +79,16 @@ func parseParam(text string) (float64, error) {
 	if d, err := time.ParseDuration(text); err == nil {
 		return float64(d) / float64(time.Millisecond), nil
 	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if x, err := strconv.ParseFloat(days, 64); err == nil {
+			return x * 24 * float64(time.Hour.Milliseconds()), nil
+		}
+	}
 	switches := map[string]float64{"on": 1, "true": 1, "off": 0, "false": 0}
 	if x, ok := switches[text]; ok {
 		return x, nil
 	}
-	return 0, fmt.Errorf("%q is no number, no time such as 15m, and none of %s", text, strings.Join(slices.Sorted(maps.Keys(switches)), ", "))
+	return 0, fmt.Errorf("%q is no number, no time such as 15m or 7d, and none of %s", text, strings.Join(slices.Sorted(maps.Keys(switches)), ", "))
 }
 
 // newDetectorsTopic makes "edged help detectors" work.

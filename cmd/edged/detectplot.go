@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edged"
+	"edged/anomaly"
 )
 
 // plot is a detection reduced to the columns of a picture.
@@ -22,8 +23,37 @@ type plot struct {
 // column is what the rows of one column of a picture have in common.
 type column struct {
 	low, high         float64 // of the values; NaN if there are none
-	bandLow, bandHigh float64 // of the expected ranges, as far as any goes; NaN if none is known
+	bandLow, bandHigh float64 // of the expected ranges, in the mean; NaN if none is known
+	lows, highs       int     // how many ranges have that end
+	odd               bool    // the ranges are those of unusual values
 	score             float64
+	severity          anomaly.Severity
+}
+
+// expect takes an expected range in. That of an unusual value is what one view
+// makes of it, and is drawn only where there is no other.
+func (c *column) expect(s *scored) {
+	odd := s.severity > anomaly.SeverityNone
+	switch {
+	case odd && !c.odd && c.lows+c.highs > 0:
+		return
+	case !odd && c.odd:
+		c.bandLow, c.bandHigh, c.lows, c.highs = math.NaN(), math.NaN(), 0, 0
+	}
+	c.odd = odd
+	c.bandLow, c.lows = mean(c.bandLow, c.lows, s.low)
+	c.bandHigh, c.highs = mean(c.bandHigh, c.highs, s.high)
+}
+
+// mean returns the mean of x and n numbers with the mean m. NaN is no number.
+func mean(m float64, n int, x float64) (float64, int) {
+	switch {
+	case math.IsNaN(x):
+		return m, n
+	case n == 0:
+		return x, 1
+	}
+	return m + (x-m)/float64(n+1), n + 1
 }
 
 // reduce makes a plot of width columns. Columns are spans of time, so that holes
@@ -32,26 +62,24 @@ func (d *detection) reduce(width int) *plot {
 	p := &plot{columns: make([]column, width), from: edged.MaxTimestamp, to: edged.MinTimestamp, minX: math.Inf(1), maxX: math.Inf(-1)}
 	nan := math.NaN()
 	for i := range p.columns {
-		p.columns[i] = column{nan, nan, nan, nan, 0}
+		p.columns[i] = column{low: nan, high: nan, bandLow: nan, bandHigh: nan}
 	}
-	for i := range d.rows {
-		p.from, p.to = min(p.from, d.rows[i].t), max(p.to, d.rows[i].t)
+	if len(d.order) > 0 {
+		p.from, p.to = d.from(), d.to()
 	}
-	for i := range d.rows {
+	for _, i := range d.order {
 		c := &p.columns[p.at(d.rows[i].t)]
 		if x := d.rows[i].x; !math.IsNaN(x) {
 			p.minX, p.maxX = min(p.minX, x), max(p.maxX, x)
 			c.low, c.high = least(c.low, x), most(c.high, x)
 		}
 		s := &d.scored[i]
-		if !math.IsNaN(s.low) {
-			c.bandLow, p.hasBand = least(c.bandLow, s.low), true
+		c.expect(s)
+		p.hasBand = p.hasBand || c.lows+c.highs > 0
+		if s.warm {
+			c.score, c.severity = max(c.score, s.score), max(c.severity, s.severity)
+			p.score = max(p.score, s.score)
 		}
-		if !math.IsNaN(s.high) {
-			c.bandHigh, p.hasBand = most(c.bandHigh, s.high), true
-		}
-		c.score = max(c.score, s.score)
-		p.score = max(p.score, s.score)
 	}
 	for _, a := range d.alarms {
 		p.alarmed = append(p.alarmed, p.at(a.t))
@@ -126,7 +154,7 @@ func (d *detection) hole(columns int) int { return 1 + 4*columns/max(len(d.rows)
 func (p *plot) axisTimes(n int64, zone *time.Location) (times []edged.Timestamp, layout string) {
 	const second, minute, hour, day = int64(1000), int64(60_000), int64(3_600_000), int64(86_400_000)
 	steps := []int64{second, 2 * second, 5 * second, 10 * second, 30 * second, minute, 2 * minute, 5 * minute, 10 * minute, 30 * minute,
-		hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 7 * day, 14 * day, 30 * day, 91 * day, 365 * day}
+		hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day, 2 * day, 4 * day, 7 * day, 14 * day, 30 * day, 60 * day, 91 * day, 182 * day, 365 * day}
 	span := p.to.Sub(p.from)
 	at, _ := slices.BinarySearch(steps, span/n)
 	step := steps[min(at, len(steps)-1)]

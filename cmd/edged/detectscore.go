@@ -16,14 +16,16 @@ type detection struct {
 	title, detector string
 	scored          []scored
 	alarms          []raised
-	learned         int // rows before the detector was warm
+	learned         int // values before the detector was warm
 }
 
 // scored is what a detector said about one row.
 type scored struct {
 	score     float64
-	low, high float64 // what was expected; NaN if that is not known
-	alarm     bool    // an alarm was raised at this row, or since the row before
+	low, high float64          // what was expected; NaN if that is not known
+	severity  anomaly.Severity // of the score
+	warm      bool             // the detector has learned enough for the score to mean something
+	alarm     bool             // an alarm was raised at this row, or since the row before
 }
 
 // raised is an alarm.
@@ -40,10 +42,13 @@ type raised struct {
 func detect(s *series, spec anomaly.Spec) *detection {
 	d := &detection{series: s, scored: make([]scored, len(s.rows))}
 	w := lookout{state: spec.New(), said: func(r raised) { d.alarms = append(d.alarms, r) }}
-	for i := range s.rows {
+	for i := range d.scored {
+		d.scored[i] = scored{low: math.NaN(), high: math.NaN()}
+	}
+	for _, i := range s.order {
 		v, alarm := w.observe(i, s.rows[i].t, s.rows[i].x)
-		d.scored[i] = scored{score: v.Score, low: bound(v.Low, v.HasRange), high: bound(v.High, v.HasRange), alarm: alarm}
-		if !v.Warm {
+		d.scored[i] = scored{score: v.Score, low: bound(v.Low, v.HasRange), high: bound(v.High, v.HasRange), severity: v.Severity, warm: v.Warm, alarm: alarm}
+		if !v.Warm && !math.IsNaN(s.rows[i].x) {
 			d.learned++
 		}
 	}
@@ -74,6 +79,9 @@ type lookout struct {
 func (w *lookout) observe(i int, t edged.Timestamp, x float64) (anomaly.Verdict, bool) {
 	silent := w.tick(i, t)
 	v := w.state.Observe(t, x)
+	if v.Reason.Cause == anomaly.CauseNotFinite {
+		return v, silent // it says nothing of what goes on
+	}
 	return v, w.judge(&v, i, t, x) || silent
 }
 
@@ -83,7 +91,7 @@ const ticksMax = 100
 // tick lets time come to t for a detector that waits for it.
 func (w *lookout) tick(i int, t edged.Timestamp) (alarm bool) {
 	timed, ok := w.state.(anomaly.Timed)
-	if !ok || i == 0 {
+	if !ok {
 		return false
 	}
 	last := edged.MinTimestamp

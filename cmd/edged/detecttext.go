@@ -79,12 +79,14 @@ func drawText(out io.Writer, d *detection) error {
 		}
 		writeTextLine(&b, label, tick, line.String())
 	}
-	writeTextLine(&b, "score "+number(p.score), "│", p.bars())
+	writeTextLine(&b, "score "+brief(p.score), "│", p.bars())
 	writeTextLine(&b, "alarms", "│", p.marks())
 	writeTextLine(&b, "", "└", d.textTimes(p))
+	legend := "⣿ " + d.label()
 	if p.hasBand {
-		b.WriteString("\n" + strings.Repeat(" ", textAxis) + "  ░ expected\n")
+		legend += "  ░ expected"
 	}
+	fmt.Fprintf(&b, "%*s%s  time: %s\n", textAxis+1, "", legend, d.period())
 	if len(d.alarms) > 0 {
 		b.WriteByte('\n')
 	}
@@ -108,15 +110,15 @@ func (d *detection) writeSummary(b *bytes.Buffer) {
 // summary says in one line how the series and its alarms are.
 func (d *detection) summary() string {
 	days := 0.0
-	if n := len(d.rows); n > 0 {
-		days = (float64(d.rows[n-1].t) - float64(d.rows[0].t)) / (24 * float64(time.Hour.Milliseconds()))
+	if len(d.order) > 0 {
+		days = (float64(d.to()) - float64(d.from())) / (24 * float64(time.Hour.Milliseconds()))
 	}
 	text := fmt.Sprintf("%s in %s", plural(len(d.alarms), "alarm"), plural(len(d.rows), "row"))
 	if days >= 1 {
 		text += fmt.Sprintf(" of %s days", number(days))
 	}
 	if d.learned > 0 {
-		text += fmt.Sprintf(", the first %d to learn from", d.learned)
+		text += fmt.Sprintf(", %d of them only learned from", d.learned)
 	}
 	if n := d.missing(); n > 0 {
 		text += fmt.Sprintf(", %s missing", plural(n, "value"))
@@ -138,6 +140,18 @@ func number(x float64) string {
 		return strconv.FormatFloat(x, 'f', 0, 64)
 	}
 	return strconv.FormatFloat(x, 'g', 4, 64)
+}
+
+// brief writes two digits.
+func brief(x float64) string { return strconv.FormatFloat(x, 'g', 2, 64) }
+
+// period says from when to when the series is.
+func (d *detection) period() string {
+	if len(d.order) == 0 {
+		return d.zone.String()
+	}
+	const layout = "2006-01-02 15:04"
+	return d.clock(d.from(), layout) + " to " + d.clock(d.to(), layout) + " " + d.zone.String()
 }
 
 // cell returns a character of the picture: dots, or the shade of what is expected.

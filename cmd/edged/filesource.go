@@ -171,9 +171,10 @@ type replayPipeline struct {
 }
 
 func newReplayPipeline(p *pipeline, topic string) *replayPipeline {
-	// A stream without outputs writes lines, too; late events only if somebody
+	// Results and alarms without outputs are lines, too; late events only if somebody
 	// asked for them.
-	p.stream, p.output = p.Stream(), mqttOutput(p.Outputs())
+	p.direct(p.Stream(), p.Outputs(), edged.PaneResult, edged.RetractResult, edged.RowResult)
+	p.direct(p.AlarmStream(), p.AlarmOutputs(), edged.AlarmResult)
 	return &replayPipeline{p, topic}
 }
 
@@ -193,10 +194,13 @@ func (p *replayPipeline) Clone() actors.Pipeline {
 }
 
 func (p *replayPipeline) streams() []string {
-	if p.lateStream == "" {
-		return []string{p.stream}
+	var names []string
+	for _, kind := range []edged.ResultKind{edged.PaneResult, edged.LateResult, edged.AlarmResult} {
+		if to, wanted := p.routes[kind]; wanted {
+			names = append(names, to.stream)
+		}
 	}
-	return []string{p.stream, p.lateStream}
+	return names
 }
 
 // concreteTopic returns a topic that matches the filter.

@@ -118,6 +118,7 @@ func (s sink) pipeline(p *actors.PipelineStats) {
 	s.counter("edged_events_suppressed_total", "Events that a change detector kept back.", p.Suppressed.Load(), at...)
 	s.counter("edged_events_ahead_total", "Events ahead of the gateway's clock that did not move time.", p.Ahead.Load(), at...)
 	s.counter("edged_events_historical_total", "Events of a backlog, counted in its windows.", p.Historical.Load(), at...)
+	s.counter("edged_alarm_events_total", "What happened to alarms.", p.Alarms.Load(), at...)
 	s.counter("edged_panes_retracted_total", "Firings taken back because their window became another.", p.Retractions.Load(), at...)
 }
 

@@ -95,7 +95,7 @@ type stream struct {
 func (s *setup) streams() []stream {
 	var all []stream
 	for _, p := range s.plans {
-		all = append(all, stream{p.Stream(), p, p.Outputs()}, stream{p.LateStream(), p, p.LateOutputs()})
+		all = append(all, stream{p.Stream(), p, p.Outputs()}, stream{p.LateStream(), p, p.LateOutputs()}, stream{p.AlarmStream(), p, p.AlarmOutputs()})
 	}
 	return all
 }

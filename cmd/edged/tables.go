@@ -30,16 +30,22 @@ type tableFiles struct {
 	loaded, failed atomic.Int64
 }
 
-// openTables reads the reference tables of a document. A table that cannot be used
-// is an error: a gateway should not start by finding no row for any device.
-func openTables(doc *query.Document, log *slog.Logger) (*tableFiles, []actors.Table, error) {
-	specs := slices.Clone(doc.Tables)
+// openTables reads the reference tables of a configuration, and adds those that its
+// pipelines have of their own. A table that cannot be used is an error: a gateway
+// should not start by finding no row for any device.
+func openTables(s *setup, log *slog.Logger) (*tableFiles, []actors.Table, error) {
+	specs := slices.Clone(s.doc.Tables)
 	for i := range specs {
-		specs[i].File = tablePath(doc.File, specs[i].File)
+		specs[i].File = tablePath(s.doc.File, specs[i].File)
 	}
 	f := &tableFiles{specs: specs, seen: make([]os.FileInfo, len(specs)), log: log}
 	var tables []actors.Table
 	var faults []error
+	for _, p := range s.plans {
+		if name, content, ok := p.OwnTable(); ok {
+			tables = append(tables, actors.Table{Name: name, Content: content})
+		}
+	}
 	for i := range specs {
 		table, _, err := f.read(i)
 		if err != nil {

@@ -121,7 +121,7 @@ func newScene(t testing.TB, config string, field, upstream *mosquitto.Broker, en
 	s.must(err)
 	s.daemon = NewDaemon(path, filepath.Join(t.TempDir(), "edged.log"), s.env, "run", "--config", filepath.Join(root, config))
 	t.Cleanup(s.close)
-	s.results, err = StartCollector(s.upstream.URL(), "agg/#", "raw/#", "device/#", "line/#", "site/#", "session/#", "activity/#")
+	s.results, err = StartCollector(s.upstream.URL(), "agg/#", "raw/#", "device/#", "line/#", "site/#", "session/#", "activity/#", "alarms/#")
 	s.must(err)
 	s.await("the collector connects", soon, s.results.Connected)
 	return s

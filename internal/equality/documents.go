@@ -19,6 +19,8 @@ type Case struct {
 	Name   string
 	Text   []byte
 	Tables []actors.Table
+
+	lookups bool
 }
 
 // Cases returns all documents in the order of their names.
@@ -44,6 +46,16 @@ func Cases() ([]*Case, error) {
 				return nil, fmt.Errorf("read the table %s: %w", t.Name, err)
 			}
 			c.Tables = append(c.Tables, actors.Table{Name: t.Name, Content: content})
+		}
+		plans, err := doc.Compile(true)
+		if err != nil {
+			return nil, err
+		}
+		c.lookups = len(c.Tables) > 0
+		for _, p := range plans {
+			if name, content, ok := p.OwnTable(); ok {
+				c.Tables = append(c.Tables, actors.Table{Name: name, Content: content})
+			}
 		}
 		all = append(all, c)
 	}
@@ -74,6 +86,9 @@ func (c *Case) Pipelines() (all []actors.Pipeline, streams []string, err error) 
 		if len(p.LateOutputs()) > 0 {
 			streams = append(streams, p.LateStream())
 		}
+		if len(p.AlarmOutputs()) > 0 {
+			streams = append(streams, p.AlarmStream())
+		}
 	}
 	return all, streams, nil
 }
@@ -83,4 +98,4 @@ func (c *Case) joined() bool { return strings.Contains(string(c.Text), "streams:
 
 // Replayable reports whether edged replay can run the document on a file: it knows
 // neither reference tables nor topics, by which the inputs of a join are told apart.
-func (c *Case) Replayable() bool { return !c.joined() && len(c.Tables) == 0 }
+func (c *Case) Replayable() bool { return !c.joined() && !c.lookups }

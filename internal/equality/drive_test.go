@@ -43,6 +43,11 @@ func (d *driven) events(r *rand.Rand, inputs []equality.Input, arrivals bool) {
 	d.t.Helper()
 	var bundle []edgedtest.Event
 	for i := range inputs {
+		if d.part.Takes(&inputs[i]) {
+			d.take(d.d.Bundle(bundle...))
+			bundle = nil
+			d.take(d.d.Command(inputs[i].Payload))
+		}
 		if ev, ok := d.part.Event(&inputs[i], arrivals); ok {
 			bundle = append(bundle, ev)
 		}
@@ -62,7 +67,7 @@ func (d *driven) events(r *rand.Rand, inputs []equality.Input, arrivals bool) {
 func (d *driven) compare(c *equality.Case, fold *equality.Fold) (rows int) {
 	d.t.Helper()
 	for _, name := range d.part.Names {
-		for _, stream := range []string{name, name + ".late"} {
+		for _, stream := range []string{name, name + ".late", name + ".alarms"} {
 			got, want := d.rows[stream], fold.Rows(stream)
 			for i := range max(len(got), len(want)) {
 				switch {
@@ -114,7 +119,7 @@ func TestDriverTime(t *testing.T) {
 	r := newRand(t)
 	rows := 0
 	for _, c := range cases(t) {
-		if c.Name != "ticks" {
+		if c.Name != "ticks" && c.Name != "silence" {
 			continue
 		}
 		for range 10 * *long {
@@ -147,6 +152,9 @@ func timed(t *testing.T, c *equality.Case, part *equality.Part, inputs []equalit
 	record := func(rec edged.Record) {
 		rec.Seq, rec.Time = edged.Seq(len(journal)+1), now
 		journal = append(journal, rec)
+	}
+	for _, table := range c.Tables {
+		record(edged.Record{Kind: edged.TableRecord, Topic: table.Name, Payload: table.Content})
 	}
 	for i := range inputs {
 		for range max(0, r.IntN(12)-6) {

@@ -2,6 +2,7 @@ package equality
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"edged"
@@ -79,6 +80,9 @@ func (p *Part) Event(in *Input, arrivals bool) (edgedtest.Event, bool) {
 	return ev, ok
 }
 
+// Takes reports whether a command is about one of the part's pipelines.
+func (p *Part) Takes(in *Input) bool { return in.Command != "" && slices.Contains(p.Names, in.Command) }
+
 // Row returns a result as the row that the engine makes of it, up to its id, and
 // the stream that the row is of: "" when it has none. A late event that some window
 // took all the same has none.
@@ -127,6 +131,10 @@ func (p *Part) Row(r *edgedtest.Result) (stream, row string) {
 		}
 		columns(plan.Columns(edged.RowResult))
 		historical()
+	case edgedtest.Alarm:
+		dst = appendAlarm(dst, r)
+		historical()
+		stream = plan.AlarmStream()
 	case edgedtest.Pane, edgedtest.Retract:
 		dst = fmt.Appendf(dst, `,"start":%d,"end":%d`, r.Start, r.End)
 		columns(plan.Columns(edged.PaneResult))
@@ -141,6 +149,21 @@ func (p *Part) Row(r *edgedtest.Result) (stream, row string) {
 		return "", ""
 	}
 	return stream, string(dst)
+}
+
+// appendAlarm appends what happened to an alarm.
+func appendAlarm(dst []byte, r *edgedtest.Result) []byte {
+	for _, f := range r.Values {
+		dst = append(edged.AppendJSONString(append(dst, ','), f.Name), ':')
+		dst = f.Value.AppendJSON(dst)
+	}
+	if r.Value("alarm").Kind != edged.Null {
+		dst = fmt.Appendf(dst, `,"start":%d`, r.Start)
+	}
+	if r.End != edged.MinTimestamp {
+		dst = fmt.Appendf(dst, `,"at":%d`, r.End)
+	}
+	return dst
 }
 
 // Step writes an event as a step of edged drive.

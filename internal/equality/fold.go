@@ -32,7 +32,7 @@ type folded struct {
 type foldedKey struct {
 	task   actors.Task
 	active edged.Timestamp
-	waits  bool // silence has not been noticed since the last event
+	rung   int  // silences that were noticed since the last event
 	beats  bool // no tick has come since that was later than its pulse
 }
 
@@ -71,7 +71,10 @@ func (f *Fold) Take(journal []edged.Record, bounded bool) {
 func (f *Fold) take(rec *edged.Record, end bool) {
 	if rec.Kind == edged.TableRecord {
 		for _, p := range f.pipelines {
+			before := p.Expected(rec.Topic)
 			p.SetTable(rec.Topic, rec.Payload)
+			f.expect(p, rec, p.Expected(rec.Topic), before, false)
+			f.expect(p, rec, before, p.Expected(rec.Topic), true)
 		}
 		return
 	}
@@ -106,6 +109,27 @@ func (f *Fold) take(rec *edged.Record, end bool) {
 	}
 }
 
+// expect tells the keys that are in one list and not in the other that they are to
+// have events, or not any more.
+func (f *Fold) expect(p *folded, rec *edged.Record, keys, not []string, retired bool) {
+	for _, key := range keys {
+		if slices.Contains(not, key) {
+			continue
+		}
+		k := p.keys[key]
+		if k == nil {
+			k = &foldedKey{task: p.NewTask(key), active: rec.Time, beats: true}
+			p.keys[key] = k
+		}
+		if k.rung == len(p.Silences()) {
+			k.active, k.rung, k.beats = rec.Time, 0, true
+		}
+		var out edged.Output
+		k.task.Expect(&out, retired, rec.Seq, rec.Time)
+		f.say(p, &out, nil)
+	}
+}
+
 // stage returns the pipelines of a stage; derived says that they take results.
 func (f *Fold) stage(stage int, derived bool) (list []*folded) {
 	for _, p := range f.pipelines {
@@ -129,7 +153,7 @@ func (f *Fold) observe(p *folded, rec *edged.Record, ev *edged.Event, keep bool,
 		k = &foldedKey{task: p.NewTask(ev.Key)}
 		p.keys[ev.Key] = k
 	}
-	k.active, k.waits, k.beats = rec.Time, true, true
+	k.active, k.rung, k.beats = rec.Time, 0, true
 	ev.Seq = rec.Seq
 	var out edged.Output
 	k.task.Observe(&out, ev, rec.Time)
@@ -143,9 +167,9 @@ func (f *Fold) tick(p *folded, rec *edged.Record, said []flowing) []flowing {
 	for _, key := range slices.Sorted(maps.Keys(p.keys)) {
 		k := p.keys[key]
 		quiet := rec.Time.Sub(k.active)
-		silent := k.waits && p.IdleTimeout() > 0 && quiet >= p.IdleTimeout()
-		if silent {
-			k.waits = false
+		silent := false
+		for silences := p.Silences(); k.rung < len(silences) && quiet >= silences[k.rung]; k.rung++ {
+			silent = true
 		}
 		beats := k.beats && every > 0
 		k.beats = beats && quiet < every+span

@@ -17,6 +17,8 @@ type Input struct {
 	Payload []byte
 	Arrival edged.Timestamp // of the gateway's clock, when a case has one
 
+	Command string // the pipeline whose alarms it is about, if it is a command
+
 	stream string
 	at     edged.Timestamp
 	device string
@@ -67,6 +69,9 @@ func (c *Case) Inputs(r *rand.Rand, n int) []Input {
 			d = devices - 1 // the others have fallen silent, one after the other
 		}
 		m.move(d)
+		if c.Name == "alarms" && r.IntN(25) == 0 {
+			all = append(all, m.command(d))
+		}
 		switch in := m.reading(d); {
 		case r.IntN(60) == 0:
 			all = append(all, m.broken(in))
@@ -93,6 +98,24 @@ func (c *Case) Inputs(r *rand.Rand, n int) []Input {
 		}
 	}
 	return all
+}
+
+// command returns what an operator might want of a device's alarms. Which there are he
+// does not know, so he guesses now and then.
+func (m *maker) command(d int) Input {
+	r := m.r
+	rules := map[string][]string{"fields": {"", "unusual", "spread", "warm", "reset"}, "columns": {"", "drift", "few"}, "keys": {"", "gone", "quiet", "gaps"}}
+	in := Input{Topic: "cmd", Arrival: m.now(), Command: []string{"fields", "columns", "keys"}[r.IntN(3)]}
+	rule := rules[in.Command][r.IntN(len(rules[in.Command]))]
+	kind := []string{"shelve", "unshelve", "out_of_service", "in_service", "reset", "acknowledge", "label"}[r.IntN(7)]
+	switch {
+	case kind != "acknowledge" && kind != "label":
+		in.Payload = fmt.Appendf(nil, `{"command":"%s","pipeline":"%s","key":"d%d","rule":"%s","for":"%dms","by":"anna"}`, kind, in.Command, d, rule, 1+r.IntN(30))
+	default:
+		at := m.clocks[d] - edged.Timestamp(r.Int64N(m.skew))
+		in.Payload = fmt.Appendf(nil, `{"command":"%s","alarm":"%s/%s/%d-%d/d%d","label":"expected"}`, kind, in.Command, rules[in.Command][1], at, 1+r.IntN(3), d)
+	}
+	return in
 }
 
 // sides returns the topics' first levels.

@@ -20,9 +20,6 @@ var _ actors.Pipeline = pipeline{}
 // Slots implements actors.Pipeline.
 func (p pipeline) Slots() int { return p.Room() }
 
-// IdleTimeout implements actors.Pipeline.
-func (p pipeline) IdleTimeout() int64 { return p.Watermark.IdleTimeout }
-
 // Decode implements actors.Pipeline.
 func (p pipeline) Decode(ev *edged.Event, topic string, payload []byte) (bool, *edged.PoisonError) {
 	return judged(p.Plan.Decode(ev, topic, payload))
@@ -55,8 +52,11 @@ func (p pipeline) NewTask(key string) actors.Task { return task{p.Plan.NewTask(k
 func (p pipeline) Route(r *edged.Result) (stream, topic string) {
 	outputs := p.Outputs()
 	stream = p.Stream()
-	if r.Kind == edged.LateResult {
+	switch r.Kind {
+	case edged.LateResult:
 		outputs, stream = p.LateOutputs(), p.LateStream()
+	case edged.AlarmResult:
+		outputs, stream = p.AlarmOutputs(), p.AlarmStream()
 	}
 	if len(outputs) == 0 {
 		return "", ""

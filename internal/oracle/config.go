@@ -16,7 +16,49 @@ type Config struct {
 	Ordered      bool // events wait until time has passed them
 	Dedup        bool // equal ID at equal time counts once
 	Columns      []Column
+	Join         *Join   // rows of l_v and r_v, which Window gathers if it has a type
+	Backlog      Backlog // what becomes of late events
+	Guard        Guard   // against times ahead of the gateway's clock
 }
+
+// Join says which events of the streams [Left] and [Right] belong together.
+type Join struct {
+	Type      string
+	Pads      string // whose events appear without a partner: "", Left, Right, or Both
+	Lower     int64  // interval: right time less left time, at least
+	Upper     int64  // and at most
+	Tolerance int64  // as of: how old a right event may be; 0: as old as it likes
+	Windows   Windowing
+}
+
+// The values of Join.Type, and one of Join.Pads.
+const (
+	IntervalJoin = "interval"
+	WindowJoin   = "window"
+	AsOfJoin     = "as_of"
+	Both         = "lr"
+)
+
+// Backlog says how far back late events are gathered in windows of their own. 0
+// is not at all.
+type Backlog struct {
+	Horizon   int64
+	OlderThan int64
+}
+
+// Guard says how far the time of an event may be ahead of its arrival, and what
+// happens to one that is further. 0 is without limit.
+type Guard struct {
+	AheadMax int64
+	Policy   string // "" is Accept
+}
+
+// The values of Guard.Policy.
+const (
+	Accept  = "accept"
+	Clamp   = "clamp"
+	Refused = "dead_letter"
+)
 
 // The values of Config.Accumulation.
 const (

@@ -2,7 +2,12 @@
 // in the most naive way: it keeps every event, sorts, and adds up exactly.
 //
 // It exists to be compared with the engine, and so shares nothing with it but
-// the words. [Tumbling] says what the complete input amounts to, provided that no
+// the words. It knows windows of every type with their triggers, joins with and
+// without windows behind them, several sources, the backlog, and the guard against
+// the future; it does not know changes, learned delays, stages, nor limits but that
+// of windows.
+//
+// [Tumbling] says what the complete input amounts to, provided that no
 // event was late; it knows nothing of watermarks. [Run] knows everything about
 // time: it takes the description of a pipeline and a script of steps and says
 // which line has to appear after which step.

@@ -10,11 +10,12 @@ import (
 // event is a reading on its way through a key.
 type event struct {
 	*Reading
-	now int64 // processing time at which windows got it
-	nth int   // arrival, over the whole script
+	now   int64 // processing time at which windows got it
+	nth   int   // arrival, over the whole script
+	ahead bool  // it says nothing about time
 }
 
-// operator is what windows of one type do with the events of one key.
+// operator is what windows of one type do with the events of one key, or a join.
 type operator interface {
 	add(e *event)
 	advance(from int64, cause string) // the base's watermark has moved
@@ -35,10 +36,11 @@ type base struct {
 
 // task is one key of the pipeline.
 type task struct {
-	*base
-	windows operator
+	*lane
+	past    *lane // nil: no backlog is being uploaded
+	quiet   int64 // processing time of its last event
 	active  int64 // processing time of the last event
-	waiting []*event
+	arrived int64 // the last event, by the gateway's clock
 	seen    map[string]bool
 	sources *sources
 }
@@ -58,19 +60,21 @@ func Run(c Config, steps []Step) []Line {
 			manual = max(manual, s.Time)
 		}
 		for at := range s.Readings {
-			r := &s.Readings[at]
-			if tasks[r.Key] == nil {
-				tasks[r.Key] = newTask(&c, r.Key)
-				tasks[r.Key].advance(manual, "watermark")
-			}
-			tasks[r.Key].now = now
-			tasks[r.Key].observe(&event{r, now, arrived})
+			e := c.Guard.judge(&event{&s.Readings[at], now, arrived, false}, c.Watermark.Field)
 			arrived++
+			if e == nil {
+				lines = append(lines, Line{Step: i, Key: s.Readings[at].Key, Kind: RefusedLine, Start: s.Readings[at].Time})
+				continue
+			}
+			if tasks[e.Key] == nil {
+				tasks[e.Key] = newTask(&c, e.Key)
+				tasks[e.Key].advance(manual, "watermark")
+			}
+			tasks[e.Key].observe(e)
 		}
 		for _, key := range slices.Sorted(maps.Keys(tasks)) {
 			t := tasks[key]
-			t.now = now
-			t.step(s)
+			t.step(s, now)
 			for _, line := range t.out {
 				line.Step = i
 				lines = append(lines, line)
@@ -81,26 +85,33 @@ func Run(c Config, steps []Step) []Line {
 	return lines
 }
 
-func newTask(c *Config, key string) *task {
-	b := &base{Config: c, key: key, w: minTime}
-	t := &task{base: b, seen: map[string]bool{}, sources: newSources(c)}
-	switch {
-	case c.Window.Type == CountType:
-		t.windows = &counted{base: b}
-	case c.Window.Type == SlidingType:
-		t.windows = &sliding{base: b, fired: map[int64]int{}}
-	case c.Window.Type == StateType:
-		t.windows = &stated{base: b}
-	case c.Window.Type == SessionType && c.Window.MaxDuration > 0:
-		t.windows = &capped{base: b}
-	default:
-		t.windows = &panes{base: b}
+// judge returns the event as the guard lets it pass, and nil when it refuses it.
+func (g Guard) judge(e *event, mark string) *event {
+	if g.AheadMax == 0 || e.Arrival == 0 {
+		return e
 	}
-	return t
+	until := add(e.Arrival, g.AheadMax)
+	if e.Time > until && g.Policy == Refused {
+		return nil
+	}
+	if e.Time > until && g.Policy == Clamp {
+		clamped := *e.Reading
+		clamped.Time = until
+		e.Reading = &clamped
+	}
+	m, marked := e.Fields[mark].(float64)
+	e.ahead = e.Time > until || marked && int64(m) > until
+	return e
+}
+
+func newTask(c *Config, key string) *task {
+	return &task{lane: newLane(c, key), seen: map[string]bool{}, sources: newSources(c)}
 }
 
 // step does what a step that is no event asks of the key.
-func (t *task) step(s Step) {
+func (t *task) step(s Step, now int64) {
+	t.now = now
+	said := len(t.out)
 	switch s.Kind {
 	case WatermarkStep:
 		if t.Watermark.Type == Manual {
@@ -108,87 +119,113 @@ func (t *task) step(s Step) {
 		}
 	case ProcessingTimeStep:
 		t.windows.tick()
-		t.advance(t.sources.expire(t.now), "idle")
-		t.idle()
+		t.history(func(past *lane) { past.windows.tick() })
+		t.settle()
+		t.advance(t.sources.expire(t.now), t.left())
+		if t.silent(t.active) {
+			t.close()
+		}
 	case IdleStep:
-		t.advance(t.sources.leave(s.Source), "idle")
+		t.advance(t.sources.leave(s.Source), t.left())
 	case ActiveStep:
 		t.sources.enter(s.Source, t.now, t.w)
-		t.advance(t.sources.least(), "idle")
+		t.advance(t.sources.least(), t.left())
+		return // which is about time, and not about the past
 	case EndStep:
+		t.history(func(past *lane) { past.advance(maxTime, "end") })
+		t.past = nil
 		t.advance(maxTime, "end")
 	}
+	t.label(said)
 }
 
-// idle closes what is open when the key has been silent for long enough. Events
-// that wait may open windows in their turn. Where somebody else moves time, nothing
-// else does.
-func (t *task) idle() {
+// left is the cause when time goes on because a source has left. Windows that take
+// the silence of the key for their end must not hear of it: the others go on.
+func (t *task) left() string {
+	if t.Window.Type == CountType || t.Window.Type == StateType {
+		return "watermark"
+	}
+	return "idle"
+}
+
+// silent reports whether it has been quiet for long enough since a processing
+// time. Where somebody else moves time, nothing else does.
+func (t *task) silent(since int64) bool {
 	timeout := t.Watermark.IdleTimeout
-	if timeout == 0 || t.Watermark.Type == Manual || t.now < add(t.active, timeout) {
-		return
-	}
-	for range 3 {
-		end, ok := t.windows.pending()
-		if ok && end == maxTime { // silence must not end all time
-			end, ok = 0, false
-		}
-		for _, e := range t.waiting {
-			if after := add(e.Time, 1); after < maxTime && (!ok || after > end) {
-				end, ok = after, true
-			}
-		}
-		if ok && end <= t.w {
-			t.windows.advance(t.w, "idle")
-		} else if ok {
-			t.advance(end, "idle")
-		}
-	}
+	return timeout > 0 && t.Watermark.Type != Manual && t.now >= add(since, timeout)
 }
 
 // observe takes an event: first the windows, as of the watermark so far, then
 // the watermark.
 func (t *task) observe(e *event) {
-	t.active, t.cause = t.now, "watermark"
-	id := fmt.Sprint(e.Time, " ", e.ID)
-	if t.Dedup && e.ID != "" {
-		if t.seen[id] {
-			return
-		}
+	t.now, t.active, t.cause, t.arrived = e.now, e.now, "watermark", e.Arrival
+	said := len(t.out)
+	t.settle()
+	id := fmt.Sprint(e.Time, " ", e.ID, " ", e.Stream)
+	if !t.Dedup || e.ID == "" || !t.seen[id] {
 		t.seen[id] = true
+		t.take(e)
 	}
-	switch {
-	case !t.Ordered:
-		t.windows.add(e)
-	case e.Time < t.w:
-		t.late(e, []bounds{{e.Time, add(e.Time, 1)}}, true)
-	default:
-		t.waiting = append(t.waiting, e)
+	t.label(said)
+}
+
+// take puts an event into the windows, or into those of the backlog.
+func (t *task) take(e *event) {
+	said := len(t.out)
+	t.lane.take(e)
+	if n := len(t.out); n > said && t.out[n-1].Dropped && t.Backlog.Horizon > 0 && e.Time >= add(t.w, -t.Backlog.Horizon) {
+		t.out = t.out[:said]
+		t.fill(e)
+		return
 	}
 	t.advance(t.sources.observe(e, t.w), "watermark")
 }
 
-// advance releases what has waited for the new time, then moves time.
-func (t *task) advance(to int64, cause string) {
-	if to <= t.w {
+// fill puts an event into the windows of the backlog, whose time is its own.
+func (t *task) fill(e *event) {
+	if t.past == nil {
+		t.past = newLane(t.Config, t.key)
+	}
+	t.quiet = t.now
+	t.history(func(past *lane) {
+		past.cause = "watermark"
+		past.take(e)
+		if t.Watermark.Type != Punctuated { // marks are about what is live
+			past.advance(after(t.Watermark, e), "watermark")
+		}
+	})
+}
+
+// history lets the backlog speak, if there is one.
+func (t *task) history(speak func(past *lane)) {
+	if t.past == nil {
 		return
 	}
-	t.cause = cause
-	slices.SortStableFunc(t.waiting, byTime)
-	said := len(t.out)
-	for len(t.waiting) > 0 && (t.waiting[0].Time < to || to == maxTime) {
-		t.waiting[0].now = t.now
-		t.windows.add(t.waiting[0])
-		t.waiting = t.waiting[1:]
+	t.past.now = t.now
+	speak(t.past)
+	for _, line := range t.past.out {
+		line.Historical = line.Kind != LateLine || line.Dropped
+		t.out = append(t.out, line)
 	}
-	for i := range t.out[said:] {
-		if t.out[said+i].Kind == PaneLine {
-			t.out[said+i].Watermark = to
-		}
+	t.past.out = nil
+}
+
+// settle ends a backlog to which nothing has been added for long enough.
+func (t *task) settle() {
+	if t.past != nil && t.silent(t.quiet) {
+		t.history((*lane).close)
+		t.past = nil
 	}
-	from := t.w
-	t.w = to
-	t.windows.advance(from, cause)
+}
+
+// label marks the lines from a place on that are about a time long ago when the
+// last event came in.
+func (t *task) label(from int) {
+	for i := range t.out[from:] {
+		line := &t.out[from+i]
+		old := t.Backlog.Horizon > 0 && t.arrived != 0 && line.End < add(t.arrived, -t.Backlog.OlderThan)
+		line.Historical = line.Historical || old && (line.Kind != LateLine || line.Dropped)
+	}
 }
 
 // say appends a line.
@@ -203,7 +240,9 @@ func (b *base) late(e *event, missed []bounds, dropped bool) {
 	for _, m := range missed {
 		list = append(list, fmt.Sprintf("[%d,%d)", m.start, m.end))
 	}
-	b.say(Line{Kind: LateLine, Start: e.Time, Windows: strings.Join(list, " "), Dropped: dropped})
+	b.say(Line{
+		Kind: LateLine, Start: e.Time, End: missed[len(missed)-1].end, Windows: strings.Join(list, " "), Dropped: dropped,
+	})
 }
 
 // pane says what a window has to say about some events.

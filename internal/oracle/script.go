@@ -2,12 +2,19 @@ package oracle
 
 // Reading is one event of a script.
 type Reading struct {
-	Stream string // joins: "l" or "r"
-	Key    string
-	Time   int64 // event time, ms
-	ID     string
-	Fields map[string]any // float64, bool, string or nil
+	Stream  string // joins: Left or Right
+	Key     string
+	Time    int64 // event time, ms
+	Arrival int64 // by the gateway's clock; 0: nobody knows
+	ID      string
+	Fields  map[string]any // float64, bool, string or nil
 }
+
+// The values of Reading.Stream in a join.
+const (
+	Left  = "l"
+	Right = "r"
+)
 
 // The values of Step.Kind.
 const (
@@ -34,13 +41,15 @@ const (
 	RetractLine = "retract"
 	LateLine    = "late"
 	RowLine     = "row"
+	RefusedLine = "dead_letter"
 )
 
 // Line is one thing that a pipeline says.
 //
 // Of a late event, Start is its time and Windows are those that it missed, be it
-// because of time or of a limit. Of a row, Start is its time. A retraction has no more than its bounds, its index and
-// perhaps values.
+// because of time or of a limit; End is that of the last of them. Of a row, Start is its time and End the millisecond
+// after, unless a window made it. A retraction has no more than its bounds, its index
+// and perhaps values, a refused event no more than its time.
 type Line struct {
 	Step      int // index of the step that made it appear, from 0
 	Key       string
@@ -55,4 +64,8 @@ type Line struct {
 	Values    string // the columns in their order, as JSON, separated by spaces; "" is none
 	Windows   string // late: "[s,e) [s,e)" in order
 	Dropped   bool   // late: no other window took the event
+
+	// Historical marks what is about the past. An event that only some windows of the
+	// past did not take is not marked.
+	Historical bool
 }

@@ -1,10 +1,12 @@
 package oracle
 
-// sources are where the events of a key come from. Each has a watermark of its
-// own; the key's is the least of those that count.
+// sources are where the events of a key come from: the values of a field, or the
+// streams of a join. Each has a watermark of its own; the key's is the least of
+// those that count.
 type sources struct {
-	rule Watermark
-	all  map[string]*source
+	rule  Watermark
+	joins bool
+	all   map[string]*source
 }
 
 // source is one of them. It counts unless it is idle, or is back and has not
@@ -16,19 +18,30 @@ type source struct {
 }
 
 func newSources(c *Config) *sources {
-	return &sources{rule: c.Watermark, all: map[string]*source{}}
+	return &sources{rule: c.Watermark, joins: c.Join != nil, all: map[string]*source{}}
 }
 
 // observe returns the watermark of the key after an event, when it was w.
 func (s *sources) observe(e *event, w int64) int64 {
-	name := ""
-	if s.rule.Per != "" {
-		name, _ = e.Fields[s.rule.Per].(string)
+	if s.joins && len(s.all) == 0 {
+		s.find(Left).active, s.find(Right).active = e.now, e.now
 	}
-	from := s.find(name)
-	from.active, from.w = e.now, max(from.w, s.after(e))
+	from := s.find(s.of(e))
+	from.active = e.now
+	if !e.ahead {
+		from.w = max(from.w, after(s.rule, e))
+	}
 	from.counts = from.counts || from.w >= w
 	return s.least()
+}
+
+// of names the source of an event.
+func (s *sources) of(e *event) string {
+	if s.joins {
+		return e.Stream
+	}
+	name, _ := e.Fields[s.rule.Per].(string)
+	return name
 }
 
 // find returns a source. One that was not known is waited for from now on.
@@ -40,18 +53,18 @@ func (s *sources) find(name string) *source {
 }
 
 // after returns what an event says about time.
-func (s *sources) after(e *event) int64 {
+func after(rule Watermark, e *event) int64 {
 	var w int64 = minTime
-	switch s.rule.Type {
+	switch rule.Type {
 	case Ascending:
 		w = add(e.Time, 1)
 	case Punctuated:
-		if mark, ok := e.Fields[s.rule.Field].(float64); ok {
+		if mark, ok := e.Fields[rule.Field].(float64); ok {
 			w = int64(mark)
 		}
 	case Manual:
 	default:
-		w = add(e.Time, -s.rule.OutOfOrderness)
+		w = add(e.Time, -rule.OutOfOrderness)
 	}
 	return min(w, maxTime-1) // the end of time is for the end of input
 }
@@ -87,7 +100,7 @@ func (s *sources) enter(name string, now, w int64) {
 // only source of a key is the key itself, and that is another matter.
 func (s *sources) expire(now int64) int64 {
 	for _, from := range s.all {
-		if s.rule.Per != "" && s.rule.IdleTimeout > 0 && now >= add(from.active, s.rule.IdleTimeout) {
+		if (s.rule.Per != "" || s.joins) && s.rule.IdleTimeout > 0 && now >= add(from.active, s.rule.IdleTimeout) {
 			from.counts = false
 		}
 	}

@@ -40,26 +40,40 @@ type Difference struct {
 func Check(run Runner, c Case) *Difference {
 	d := &Difference{Case: c, Want: oracle.Run(c.Config, c.Steps)}
 	d.Got, d.Err = run(c)
-	settle(d.Want)
-	settle(d.Got)
+	d.Want, d.Got = settle(d.Want), settle(d.Got)
 	if d.Err == nil && slices.Equal(d.Want, d.Got) {
 		return nil
 	}
 	return d
 }
 
-// settle sorts what has no order of its own: the keys within a step, and late
-// events among the panes of one.
-func settle(lines []oracle.Line) {
+// settle sorts what has no order of its own: the keys within a step, and events that
+// were refused or late among the panes of one. What comes late at one time in one
+// step is one line: matches of a join that one event has made are told like that.
+func settle(lines []oracle.Line) (settled []oracle.Line) {
 	rank := func(l oracle.Line) int {
-		if l.Kind == oracle.LateLine {
+		switch l.Kind {
+		case oracle.RefusedLine:
 			return 0
+		case oracle.LateLine:
+			return 1
 		}
-		return 1
+		return 2
 	}
 	slices.SortStableFunc(lines, func(a, b oracle.Line) int {
 		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Key, b.Key), cmp.Compare(rank(a), rank(b)))
 	})
+	for _, l := range lines {
+		if n := len(settled); n > 0 && l.Kind == oracle.LateLine {
+			if last := &settled[n-1]; last.Kind == l.Kind && last.Step == l.Step && last.Key == l.Key && last.Start == l.Start {
+				last.Windows += " " + l.Windows
+				last.Dropped, last.Historical, last.End = last.Dropped || l.Dropped, last.Historical || l.Historical, l.End
+				continue
+			}
+		}
+		settled = append(settled, l)
+	}
+	return settled
 }
 
 // Shrink takes steps and events of bundles away for as long as a case still
@@ -136,10 +150,14 @@ func show(l oracle.Line) string {
 	at := fmt.Sprintf("step %d key %q %s", l.Step, l.Key, l.Kind)
 	switch l.Kind {
 	case oracle.LateLine:
-		return fmt.Sprintf("%s ts %d windows %s dropped %t", at, l.Start, l.Windows, l.Dropped)
+		return fmt.Sprintf("%s ts %d windows %s dropped %t historical %t", at, l.Start, l.Windows, l.Dropped, l.Historical)
 	case oracle.RetractLine:
-		return fmt.Sprintf("%s [%d,%d) index %d: %s", at, l.Start, l.End, l.Index, l.Values)
+		return fmt.Sprintf("%s [%d,%d) index %d historical %t: %s", at, l.Start, l.End, l.Index, l.Historical, l.Values)
+	case oracle.RowLine:
+		return fmt.Sprintf("%s [%d,%d): %s", at, l.Start, l.End, l.Values)
+	case oracle.RefusedLine:
+		return fmt.Sprintf("%s ts %d", at, l.Start)
 	}
-	return fmt.Sprintf("%s [%d,%d) %s index %d last %t watermark %d cause %s: %s",
-		at, l.Start, l.End, l.Pane, l.Index, l.Last, l.Watermark, l.Cause, l.Values)
+	return fmt.Sprintf("%s [%d,%d) %s index %d last %t watermark %d cause %s historical %t: %s",
+		at, l.Start, l.End, l.Pane, l.Index, l.Last, l.Watermark, l.Cause, l.Historical, l.Values)
 }

@@ -20,11 +20,25 @@ func TestDriverWithSources(t *testing.T) {
 	compare(t, Through(Driver{}), *casesFlag/8, RandomSources)
 }
 
-func TestDriverUnderRewriting(t *testing.T) { underRewriting(t, Through(Driver{}), *casesFlag/16) }
+func TestDriverUnderRewriting(t *testing.T) {
+	for name, of := range map[string]func(seed uint64) Case{"windows": ofTypes, "joins": RandomJoin, "past and future": RandomPast} {
+		t.Run(name, func(t *testing.T) { underRewriting(t, Through(Driver{}), *casesFlag/40, of) })
+	}
+}
 
 // All scripts of two steps go through documents, too.
 func TestDriverExhaustively(t *testing.T) {
 	for _, c := range Minimal() {
 		t.Run(window(c).String(), func(t *testing.T) { exhaust(t, Through(Driver{}), c, min(*depthFlag, 2)) })
 	}
+}
+
+// Two streams share a key.
+func TestDriverWithJoins(t *testing.T) {
+	compare(t, Through(Driver{}), *casesFlag/4, RandomJoin)
+}
+
+// Devices upload what is old, and say what is not yet.
+func TestDriverWithPastAndFuture(t *testing.T) {
+	compare(t, Through(Driver{}), *casesFlag/4, RandomPast)
 }

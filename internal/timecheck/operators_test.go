@@ -152,7 +152,9 @@ func (k *rig) observe(r oracle.Reading) {
 	case !k.config.Ordered:
 		k.add(ev, edged.ByWatermark)
 	case ev.EventTime < k.state.Watermark():
-		k.lines = append(k.lines, oracle.Line{Key: k.key, Kind: oracle.LateLine, Start: r.Time, Dropped: true, Windows: fmt.Sprintf("[%d,%d)", r.Time, r.Time+1)})
+		k.lines = append(k.lines, oracle.Line{
+			Key: k.key, Kind: oracle.LateLine, Start: r.Time, End: r.Time + 1, Dropped: true, Windows: fmt.Sprintf("[%d,%d)", r.Time, r.Time+1),
+		})
 	default:
 		k.waiting = append(k.waiting, ev)
 	}
@@ -200,6 +202,7 @@ func (k *rig) do(t edged.Timestamp, call func(*edged.Output)) {
 	var missed []string
 	for _, m := range out.Missed {
 		missed = append(missed, fmt.Sprintf("[%d,%d)", m.Start, m.End))
+		late.End = int64(m.End)
 	}
 	late.Windows = strings.Join(missed, " ")
 	for i := range out.Results {

@@ -23,11 +23,13 @@ type printed struct {
 	Watermark int64           `json:"watermark"`
 	Cause     string          `json:"cause"`
 	Values    json.RawMessage `json:"values"`
+	Past      bool            `json:"historical"`
 	Retract   *struct {
 		Start  int64           `json:"start"`
 		End    int64           `json:"end"`
 		Index  int             `json:"index"`
 		Values json.RawMessage `json:"values"`
+		Past   bool            `json:"historical"`
 	} `json:"retract"`
 	Late *struct {
 		Time    int64           `json:"ts"`
@@ -35,7 +37,19 @@ type printed struct {
 		Dropped bool            `json:"dropped"`
 		Limit   bool            `json:"limit"`
 		Values  json.RawMessage `json:"values"`
+		Past    bool            `json:"historical"`
 	} `json:"late"`
+	Row *struct {
+		Time   *int64          `json:"ts"`
+		Start  int64           `json:"start"`
+		End    int64           `json:"end"`
+		Values json.RawMessage `json:"values"`
+	} `json:"row"`
+	Refused *struct {
+		Time   int64  `json:"ts"`
+		Cause  string `json:"cause"`
+		Detail string `json:"detail"`
+	} `json:"dead_letter"`
 }
 
 // Parse reads lines of the driver for the columns of a case.
@@ -53,20 +67,30 @@ func Parse(lines []string, columns []oracle.Column) ([]oracle.Line, error) {
 		switch {
 		case p.Retract != nil:
 			line.Kind, line.Start, line.End, line.Index = oracle.RetractLine, p.Retract.Start, p.Retract.End, p.Retract.Index
+			line.Historical = p.Retract.Past
 			line.Values, err = row(p.Retract.Values, columns)
 		case p.Late != nil:
-			line.Kind, line.Start, line.Dropped = oracle.LateLine, p.Late.Time, p.Late.Dropped
+			line.Kind, line.Start, line.Dropped, line.Historical = oracle.LateLine, p.Late.Time, p.Late.Dropped, p.Late.Past
 			var missed []string
 			for _, w := range p.Late.Windows {
 				missed = append(missed, fmt.Sprintf("[%d,%d)", w[0], w[1]))
+				line.End = w[1]
 			}
 			line.Windows = strings.Join(missed, " ")
 		case p.Start != nil:
 			line.Kind, line.Start, line.End, line.Pane = oracle.PaneLine, *p.Start, p.End, p.Pane
-			line.Index, line.Last, line.Watermark, line.Cause = p.Index, p.Last, p.Watermark, p.Cause
+			line.Index, line.Last, line.Watermark, line.Cause, line.Historical = p.Index, p.Last, p.Watermark, p.Cause, p.Past
 			line.Values, err = row(p.Values, columns)
+		case p.Row != nil:
+			line.Kind, line.Start, line.End = oracle.RowLine, p.Row.Start, p.Row.End
+			if t := p.Row.Time; t != nil {
+				line.Start, line.End = *t, *t+1
+			}
+			line.Values, err = row(p.Row.Values, columns)
+		case p.Refused != nil:
+			line.Kind, line.Start = oracle.RefusedLine, p.Refused.Time
 		default:
-			err = fmt.Errorf("it is neither a pane nor a retraction nor a late event")
+			err = fmt.Errorf("it is none of the lines that are known")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("the line %s: %w", text, err)

@@ -45,6 +45,83 @@ func RandomSources(seed uint64) Case {
 	return Case{c, script(d, c)}
 }
 
+// RandomJoin returns the case of a seed in which two streams are joined.
+func RandomJoin(seed uint64) Case {
+	d := dice{rand.New(rand.NewPCG(seed, 7))}
+	lower := d.ms(-8, 6)
+	c := oracle.Config{
+		Columns: []oracle.Column{{Name: "l_v"}, {Name: "r_v"}}, Dedup: d.chance(10),
+		Watermark: oracle.Watermark{OutOfOrderness: d.ms(0, 6), IdleTimeout: pick(d, 0, 0, d.ms(1, 15))},
+		Join: &oracle.Join{
+			Type: pick(d, oracle.IntervalJoin, oracle.WindowJoin, oracle.AsOfJoin), Pads: pick(d, "", oracle.Left, oracle.Right, oracle.Both),
+		},
+	}
+	if d.chance(50) {
+		c.Watermark = oracle.Watermark{Type: oracle.Manual}
+	}
+	switch j := c.Join; j.Type {
+	case oracle.IntervalJoin:
+		j.Lower, j.Upper = lower, lower+d.ms(0, 10)
+	case oracle.WindowJoin:
+		j.Windows = windowing(d, pick(d, oracle.TumblingType, oracle.HoppingType))
+	case oracle.AsOfJoin:
+		j.Pads, j.Tolerance = pick(d, "", oracle.Left), d.ms(0, 10)
+	}
+	if c.Join.Type != oracle.WindowJoin && d.chance(40) {
+		gathered(d, &c)
+	}
+	return Case{c, script(d, c)}
+}
+
+// gathered puts windows behind a join.
+func gathered(d dice, c *oracle.Config) {
+	c.Window = windowing(d, pick(d, oracle.TumblingType, oracle.HoppingType, oracle.SessionType))
+	c.Window.MaxDuration = 0
+	firing(d, c)
+	c.Ordered, c.WindowsMax, c.Empty = false, 0, false
+	if c.Join.Type == oracle.AsOfJoin {
+		c.Lateness = 0 // its rows are in order
+	}
+	c.Columns = []oracle.Column{
+		{Name: "n", Function: "count"}, {Name: "l", Function: "collect", Field: "l_v"}, {Name: "r", Function: "collect", Field: "r_v"},
+	}
+}
+
+// RandomPast returns the case of a seed with a backlog, a guard against the future,
+// or both.
+func RandomPast(seed uint64) Case {
+	d := dice{rand.New(rand.NewPCG(seed, 8))}
+	c := config(d, pick(d, oracle.TumblingType, oracle.HoppingType, oracle.CumulateType, oracle.SessionType, oracle.SlidingType, oracle.StateType))
+	c.WindowsMax, c.Empty = 0, false
+	if c.Watermark.Type == oracle.Manual && d.chance(50) {
+		c.Watermark = oracle.Watermark{OutOfOrderness: d.ms(0, 8), IdleTimeout: c.Watermark.IdleTimeout}
+	}
+	if d.chance(20) {
+		c.Watermark.Type, c.Watermark.OutOfOrderness, c.Watermark.Per = oracle.Bounded, d.ms(0, 3), "src"
+		c.Watermark.Field = ""
+	}
+	switch d.IntN(3) {
+	case 0:
+		c.Guard = guard(d, &c)
+	case 1:
+		c.Guard = guard(d, &c)
+		fallthrough
+	default:
+		c.Backlog = oracle.Backlog{Horizon: d.ms(1, 40), OlderThan: d.ms(0, 20)}
+	}
+	return Case{c, script(d, c)}
+}
+
+// guard chooses what becomes of events from the future. Silence closes the windows
+// of accepted ones, too, which is not what it should do; it is left out with them.
+func guard(d dice, c *oracle.Config) oracle.Guard {
+	g := oracle.Guard{AheadMax: d.ms(1, 10), Policy: pick(d, oracle.Accept, oracle.Clamp, oracle.Refused)}
+	if g.Policy == oracle.Accept {
+		c.Watermark.IdleTimeout = 0
+	}
+	return g
+}
+
 func config(d dice, kind string) oracle.Config {
 	c := oracle.Config{Window: windowing(d, kind), Columns: columns(d), Dedup: d.chance(15)}
 	c.Watermark = strategy(d)
@@ -212,6 +289,7 @@ type course struct {
 	now    int64
 	keys   []string
 	sent   []oracle.Reading
+	events int // of a join: their values tell them apart
 }
 
 func script(d dice, c oracle.Config) []oracle.Step {
@@ -223,7 +301,7 @@ func script(d dice, c oracle.Config) []oracle.Step {
 		if c.Window.Unit == "month" || c.Window.Unit == "week" {
 			w.unit = 40_000_000
 		}
-	} else if d.chance(3) && !c.Empty {
+	} else if d.chance(3) && !c.Empty && c.Join == nil && c.Guard.AheadMax == 0 {
 		w.front = pick[int64](d, math.MaxInt64-30, math.MinInt64+30)
 	}
 	if d.chance(30) {
@@ -250,6 +328,8 @@ func (w *course) next() oracle.Step {
 		return oracle.Step{Kind: oracle.WatermarkStep, Time: w.at(-10, 6)}
 	case n < 22 && w.config.Watermark.Per != "":
 		return oracle.Step{Kind: pick(w.dice, oracle.IdleStep, oracle.IdleStep, oracle.ActiveStep), Source: pick(w.dice, sourceNames()...)}
+	case n < 18 && w.config.Join != nil:
+		return oracle.Step{Kind: pick(w.dice, oracle.IdleStep, oracle.IdleStep, oracle.ActiveStep), Source: pick(w.dice, oracle.Left, oracle.Right)}
 	case n < 45:
 		s := oracle.Step{Kind: oracle.EventStep}
 		for range w.IntN(4) + 2 {
@@ -302,6 +382,13 @@ func (w *course) reading() oracle.Reading {
 	}
 	if w.config.Watermark.Per != "" {
 		r.Fields["src"] = pick(w.dice, sourceNames()...)
+	}
+	if w.config.Join != nil {
+		w.events++
+		r.Stream, r.Fields["v"] = pick(w.dice, oracle.Left, oracle.Right), float64(w.events)
+	}
+	if w.config.Backlog.Horizon+w.config.Guard.AheadMax > 0 && w.chance(80) {
+		r.Arrival = w.at(-3, 15)
 	}
 	if w.config.Dedup {
 		r.ID = pick(w.dice, "1", "2", "3", "4", "5", "6", "7", "8")

@@ -26,22 +26,63 @@ const fields = "[{name: v, type: number}, {name: a, type: bool}, {name: b, type:
 // Document writes a configuration as a pipeline document.
 func Document(c oracle.Config) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pipelines:\n  - name: p\n    fields: %s\n", fields)
+	b.WriteString("pipelines:\n  - name: p\n")
+	if c.Guard.AheadMax > 0 {
+		m := members{"field: ts"}
+		m.duration("ahead_max", c.Guard.AheadMax)
+		m.text("ahead", c.Guard.Policy)
+		fmt.Fprintf(&b, "    event_time: %s\n", m)
+	}
 	fmt.Fprintf(&b, "    watermark: %s\n", watermark(c.Watermark))
 	if c.Dedup {
 		b.WriteString("    dedup: {horizon: 3660d}\n")
 	}
+	if c.Join != nil {
+		b.WriteString(joining(c.Join))
+		if c.Window.Type != "" {
+			gathering(&b, c)
+			return b.String()
+		}
+		return b.String() + "    emit: [l_v, r_v]\n"
+	}
+	fmt.Fprintf(&b, "    fields: %s\n", fields)
+	if c.Backlog.Horizon > 0 {
+		fmt.Fprintf(&b, "    backlog: {horizon: %dms, older_than: %dms}\n", c.Backlog.Horizon, c.Backlog.OlderThan)
+	}
 	if c.Ordered {
 		b.WriteString("    order: event_time\n")
 	}
-	fmt.Fprintf(&b, "    window: %s\n    aggregates:\n", window(c))
+	gathering(&b, c)
+	return b.String()
+}
+
+// gathering writes windows and their columns.
+func gathering(b *strings.Builder, c oracle.Config) {
+	fmt.Fprintf(b, "    window: %s\n    aggregates:\n", window(c))
 	for _, col := range c.Columns {
 		m := members{"name: " + col.Name, "function: " + col.Function}
 		m.text("field", col.Field)
 		m.text("where", col.Where)
-		fmt.Fprintf(&b, "      - %s\n", m)
+		fmt.Fprintf(b, "      - %s\n", m)
 	}
-	return b.String()
+}
+
+// joining writes two streams and their join.
+func joining(j *oracle.Join) string {
+	m := members{"type: " + j.Type}
+	m.text("kind", map[string]string{"": "inner", oracle.Left: "left", oracle.Right: "right", oracle.Both: "full"}[j.Pads])
+	if j.Type == oracle.IntervalJoin {
+		m.add("lower", fmt.Sprintf("%dms", j.Lower))
+		m.add("upper", fmt.Sprintf("%dms", j.Upper))
+	}
+	if j.Type == oracle.AsOfJoin {
+		m.add("tolerance", fmt.Sprintf("%dms", j.Tolerance))
+	}
+	text := fmt.Sprintf("    streams: [{name: %s, fields: %s}, {name: %s, fields: %s}]\n    join: %s\n", oracle.Left, fields, oracle.Right, fields, m)
+	if j.Type == oracle.WindowJoin {
+		text += fmt.Sprintf("    window: %s\n", window(oracle.Config{Window: j.Windows}))
+	}
+	return text
 }
 
 // members are those of a map in flow style.
@@ -79,7 +120,9 @@ func (m *members) flag(name string, on bool) {
 func watermark(w oracle.Watermark) members {
 	var m members
 	m.text("type", w.Type)
-	m.add("idle_timeout", fmt.Sprintf("%dms", w.IdleTimeout))
+	if w.Type != oracle.Manual {
+		m.add("idle_timeout", fmt.Sprintf("%dms", w.IdleTimeout))
+	}
 	if w.Type == "" || w.Type == oracle.Bounded {
 		m.add("out_of_orderness", fmt.Sprintf("%dms", w.OutOfOrderness))
 	}
@@ -210,6 +253,9 @@ func step(s oracle.Step) string {
 func reading(r oracle.Reading) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"key":%q,"ts":%d`, r.Key, r.Time)
+	if r.Arrival != 0 {
+		fmt.Fprintf(&b, `,"arrival":%d`, r.Arrival)
+	}
 	if r.ID != "" {
 		fmt.Fprintf(&b, `,"id":%q`, r.ID)
 	}

@@ -123,6 +123,5 @@ func history(lines []oracle.Line) []oracle.Line {
 			all = append(all, l)
 		}
 	}
-	settle(all)
-	return all
+	return settle(all)
 }

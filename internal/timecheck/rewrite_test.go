@@ -2,8 +2,10 @@ package timecheck
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"edged/internal/oracle"
@@ -19,12 +21,14 @@ var (
 func ask(c Case) ([]oracle.Line, error) { return oracle.Run(c.Config, c.Steps), nil }
 
 // The oracle itself is indifferent to what must make no difference.
-func TestOracleUnderRewriting(t *testing.T) { underRewriting(t, ask, *casesFlag/4) }
+func TestOracleUnderRewriting(t *testing.T) { underRewriting(t, ask, *casesFlag/4, ofTypes) }
 
 // So are the operators.
-func TestOperatorsUnderRewriting(t *testing.T) { underRewriting(t, operators, *casesFlag/4) }
+func TestOperatorsUnderRewriting(t *testing.T) { underRewriting(t, operators, *casesFlag/4, ofTypes) }
 
-func underRewriting(t *testing.T, run Runner, cases int) {
+func ofTypes(seed uint64) Case { return Random(seed, Types()...) }
+
+func underRewriting(t *testing.T, run Runner, cases int, of func(seed uint64) Case) {
 	t.Helper()
 	said := func(c Case) []oracle.Line {
 		lines, err := run(c)
@@ -34,7 +38,7 @@ func underRewriting(t *testing.T, run Runner, cases int) {
 		return history(lines)
 	}
 	for seed := *seedFlag; seed < *seedFlag+uint64(cases); seed++ {
-		c := Random(seed, Types()...)
+		c := of(seed)
 		want := said(c)
 		for _, r := range rewritings() {
 			other := r.rewrite(dice{rand.New(rand.NewPCG(seed, 4))}, c)
@@ -67,6 +71,35 @@ func TestRandomCasesSayEnough(t *testing.T) {
 			if said[kind+" "+w] < 10 {
 				t.Errorf("%s: %d lines %q in %d cases", kind, said[kind+" "+w], w, cases)
 			}
+		}
+	}
+}
+
+// So do those with joins, with a past, and with a future.
+func TestRandomCasesSayMore(t *testing.T) {
+	const cases = 1000
+	said := map[string]int{}
+	for seed := range uint64(cases) {
+		c := RandomJoin(seed)
+		for _, l := range oracle.Run(c.Config, c.Steps) {
+			said[c.Config.Join.Type+" "+l.Kind]++
+			if strings.Contains(l.Values, "null") {
+				said[c.Config.Join.Type+" alone"]++
+			}
+		}
+		c = RandomPast(seed)
+		for _, l := range oracle.Run(c.Config, c.Steps) {
+			said[fmt.Sprint("past ", l.Kind, " ", l.Pane, " ", l.Historical)]++
+			said[fmt.Sprint("past ", l.Historical, " ", l.Cause)]++
+		}
+	}
+	for _, w := range []string{
+		"interval row", "interval alone", "interval late", "window row", "window alone", "window late", "as_of row", "as_of alone", "as_of late", "interval pane", "interval retract", "as_of pane",
+		"past dead_letter  false", "past late  true", "past late  false", "past retract  true",
+		"past pane early true", "past pane on_time true", "past pane late true", "past true idle", "past true end", "past true watermark", "past true tick",
+	} {
+		if said[w] < 10 {
+			t.Errorf("%d lines %q in %d cases", said[w], w, cases)
 		}
 	}
 }
