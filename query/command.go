@@ -170,7 +170,7 @@ func (w *watch) commandOne(out *edged.Output, c *edged.Command, i int, member st
 	r := &w.rules[i]
 	switch {
 	case kind == alarms.KindReset:
-		r.detector = nil // what was learned is about another sensor
+		r.detector, r.frozen = nil, edged.MinTimestamp // what was learned is about another sensor
 	case kind == alarms.KindLabel && r.detector != nil:
 		for j := range changes {
 			if changes[j].Event == alarms.EventLabelled {

@@ -58,7 +58,9 @@ func (c *compiler) detect() {
 		_, r.timed = anomaly.Silence(r.detector)
 		r.alarm.Maintenance, r.alarm.ShelfMax, r.alarm.SetBackMin = maintenance, c.spec.Alarms.ShelfMax, c.spec.Alarms.SetBackMin
 		c.faultsOf(path+".alarm", r.alarm.Validate())
+		c.patience(path, spec)
 		c.watched(path, &r)
+		c.freezing(path, &r)
 		c.plan.rules = append(c.plan.rules, r)
 	}
 	c.alarmsOf()
@@ -95,6 +97,38 @@ func (c *compiler) suppress() {
 		c.fault("alarms.outputs", "say where alarms go, for example to an mqtt topic", "is missing")
 	}
 	c.outputs("alarms.outputs", c.spec.Alarms.Outputs)
+}
+
+// patience refuses to wait for a second word of a detector that speaks once.
+func (c *compiler) patience(path string, spec *DetectSpec) {
+	for _, one := range []struct {
+		name  string
+		waits bool
+	}{{"on_delay", spec.Alarm.OnDelay > 0}, {"least", spec.Alarm.Least > 1}} {
+		at := path + ".alarm." + one.name
+		switch {
+		case !one.waits:
+		case speaksOnce(spec.Detector.Type):
+			c.fault(at, "leave it out", "has no use for %s, which has waited already, and begins anew when it has spoken", spec.Detector.Type)
+		case spec.Detector.Type == "auto" && spec.Alarm.Freeze == 0:
+			c.fault(at, "set freeze, to 12h for example", "would never be met: auto learns what it sees, and the next value like it is usual")
+		}
+	}
+}
+
+// freezing refuses to freeze what learns nothing, or begins anew when it has spoken.
+func (c *compiler) freezing(path string, r *rule) {
+	if r.spec.Alarm.Freeze == 0 || r.detector == nil {
+		return
+	}
+	if _, learns := r.detector.New().(anomaly.Freezer); !learns || speaksOnce(r.spec.Detector.Type) || isLiveness(r.spec.Detector.Type) {
+		c.fault(path+".alarm.freeze", "leave it out", "has no meaning for %s", r.spec.Detector.Type)
+	}
+}
+
+// speaksOnce reports whether a detector begins anew when it has spoken.
+func speaksOnce(detector string) bool {
+	return slices.Contains([]string{"cusum", "page_hinkley", "adwin"}, detector)
 }
 
 // detector makes a detector of its spec; nil after a fault.

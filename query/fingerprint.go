@@ -138,7 +138,7 @@ func (r *rule) digest(d *digest, fields []field, prints []uint64) {
 	d.text(r.spec.Name)
 	d.spec(r.spec.Detector)
 	a := r.spec.Alarm
-	d.spec(a.Least, a.OfLast, a.Latch, a.Acknowledge, a.BudgetMax, a.BudgetPer)
+	d.spec(a.Least, a.OfLast, a.Latch, a.Acknowledge, a.BudgetMax, a.BudgetPer, a.Freeze > 0)
 	d.print(fields, prints, r.slot)
 	if r.column >= 0 {
 		d.text(r.spec.Of, r.spec.Members)

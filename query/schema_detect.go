@@ -49,7 +49,7 @@ func detectKeys() []Key {
 		Key{alarm + ".budget_max", "whole number", "0", "Of each key, so many alarms, at most 64, may be raised in budget_per; then only critical ones are, and the others are counted. 0: no limit."},
 		Key{alarm + ".budget_per", "duration", "24h", "See budget_max."},
 		Key{alarm + ".remember", "duration", "24h", "How long after its end an alarm can still be labelled true, false or expected."},
-		Key{alarm + ".freeze", "bool", "false", "While the alarm is active, the detector learns nothing."},
+		Key{alarm + ".freeze", "duration", "0s", "From the first unusual value to the next usual one, but no longer than this, the detector learns nothing, so that what goes on stays unusual. auto needs it for on_delay and least. 0s: it learns from everything; of auto, what goes on is usual at once."},
 		Key{all, "map", "", "What the alarms of the pipeline have in common."},
 		Key{all + ".outputs", "list", "", "Where alarms go; written like outputs."},
 		Key{all + ".commands", "map", "", "Where commands about alarms come from: acknowledge, shelve and others. docs/anomaly.md has their form."},

@@ -45,7 +45,7 @@ type AlarmSpec struct {
 	BudgetMax      int
 	BudgetPer      int64
 	Remember       int64
-	Freeze         bool // nothing is learned while the alarm is active
+	Freeze         int64 // how long at most nothing is learned while values are unusual
 }
 
 // AlarmsSpec says where the alarms of a pipeline go, and where commands about
@@ -136,7 +136,7 @@ func (o object) alarm() AlarmSpec {
 		Latch: o.boolean("latch"), Acknowledge: o.boolean("acknowledge"), SeverityMin: o.choice("severity_min"),
 		UpdateInterval: o.duration("update_interval", 0),
 		BudgetMax:      int(o.integer("budget_max", 0, eventsMax)), BudgetPer: o.duration("budget_per", time.Millisecond),
-		Remember: o.duration("remember", 0), Freeze: o.boolean("freeze"),
+		Remember: o.duration("remember", 0), Freeze: o.duration("freeze", 0),
 	}
 }
 

@@ -41,7 +41,8 @@ type watch struct {
 type watched struct {
 	detector anomaly.State // nil: nothing has come
 	alarm    alarms.Alarm
-	peers    []peer // instead, for a rule that compares members: by their names
+	frozen   edged.Timestamp // since when nothing is learned, because values are unusual; MinTimestamp: it is learned
+	peers    []peer          // instead, for a rule that compares members: by their names
 }
 
 // watching puts a watch around the windows of a live lane, if the plan has rules.
@@ -51,7 +52,7 @@ func (f *fold) watching(state windows.State) windows.State {
 	}
 	w := &watch{State: state, plan: f.plan, rules: make([]watched, len(f.plan.rules)), heard: edged.MinTimestamp}
 	for i := range w.rules {
-		w.rules[i].alarm = f.plan.rules[i].alarm.New()
+		w.rules[i].alarm, w.rules[i].frozen = f.plan.rules[i].alarm.New(), edged.MinTimestamp
 	}
 	return w
 }
@@ -213,15 +214,42 @@ func (w *watch) judge(out *edged.Output, i int, at edged.Timestamp, value float6
 		r.detector = rule.detector.New()
 	}
 	var v anomaly.Verdict
-	if r.alarm.Frozen(at, by.Now) || rule.spec.Alarm.Freeze && r.alarm.Condition().Active() {
+	switch {
+	case r.alarm.Frozen(at, by.Now):
 		v = anomaly.Judge(r.detector, at, value)
-	} else {
+	case rule.spec.Alarm.Freeze > 0:
+		v = r.observe(at, value, rule.spec.Alarm.Freeze)
+	default:
 		v = r.detector.Observe(at, value)
 	}
 	if rule.watchesKey() {
 		value = math.NaN() // there is none
 	}
 	w.judged(out, i, at, value, v, by)
+}
+
+// observe judges a value and learns it, unless it and those before it are unusual, but
+// for no longer than most ms: then what goes on becomes usual.
+func (r *watched) observe(at edged.Timestamp, value float64, most int64) anomaly.Verdict {
+	if r.frozen != edged.MinTimestamp {
+		v := anomaly.Judge(r.detector, at, value)
+		unusual := v.Severity != anomaly.SeverityNone
+		if unusual && at.Sub(r.frozen) < most {
+			v.Alarm = v.Warm // to a detector that speaks once, it would be old
+			return v
+		}
+		r.frozen = edged.MinTimestamp
+		if unusual { // for so long that it is usual from now on
+			return r.detector.Observe(at, value)
+		}
+	}
+	v := r.detector.Observe(at, value)
+	if v.Alarm {
+		// It was learned with that. Of one value among many no more need be said.
+		anomaly.Teach(r.detector, anomaly.LabelTrue, v.Evidence)
+		r.frozen = at
+	}
+	return v
 }
 
 // judged tells the alarm of a rule what the detector has said.
@@ -334,6 +362,9 @@ func (w *watch) AppendBinary(dst []byte) []byte {
 			dst = r.detector.AppendBinary(append(dst, 1))
 		}
 		dst = r.alarm.AppendBinary(dst)
+		if w.plan.rules[i].spec.Alarm.Freeze > 0 {
+			dst = binary.AppendVarint(dst, int64(r.frozen))
+		}
 		if w.plan.rules[i].peers == nil {
 			continue
 		}
@@ -370,6 +401,9 @@ func (w *watch) Restore(data []byte) ([]byte, error) {
 		}
 		if r.Data, err = one.alarm.Restore(r.Data); err != nil {
 			return nil, fmt.Errorf("restore the alarm of rule %s: %w", w.plan.rules[i].spec.Name, err)
+		}
+		if one.frozen = edged.MinTimestamp; w.plan.rules[i].spec.Alarm.Freeze > 0 {
+			one.frozen = edged.Timestamp(r.Varint())
 		}
 		if w.plan.rules[i].peers != nil {
 			if err := w.restorePeers(i, &r); err != nil {
