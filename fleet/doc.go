@@ -11,6 +11,14 @@
 // without holes; and gateway, who sent it. The stream itself is known from the
 // topic or the connection, so the caller names it.
 //
+// Managing the gateways of a fleet has rooms of its own, which stand on each other:
+//
+//	fleet/strict    JSON that means one thing only
+//	fleet/trust     keys, signed envelopes, the keyring with its roles
+//	fleet/audit     a log in which nothing can be changed unnoticed
+//	fleet/protocol  topics, messages, codes
+//	fleet/command   what a gateway does of what it is told, once
+//
 // # Guarantees
 //
 //   - A result is Applied once, however often and in whatever order it arrives.
