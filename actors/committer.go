@@ -111,7 +111,7 @@ func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 		}
 		if t.out != nil {
 			results = t.appendCaused(results)
-			e.count(t.out, &e.stats.Pipelines[t.ref.router.index])
+			e.count(t.out, e.stats.Pipelines()[t.ref.router.index])
 		}
 	}
 	sortCaused(results)

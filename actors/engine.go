@@ -32,7 +32,10 @@ type Engine struct {
 	system   *actor.ActorSystem
 	keyProps *actor.Props
 	keys     *keys
+	linkMu   sync.Mutex // guards gateways against readers; who changes it is alone
 	gateways []*gatewayRef
+	linkCtx  context.Context // of all links
+	running  sync.WaitGroup  // links
 	intake   *intake
 	seq      *sequencer
 	stats    Stats
@@ -40,6 +43,7 @@ type Engine struct {
 	closed    chan *epoch // to the committer
 	committed chan *epoch // back to the sequencer
 	tables    chan Table  // to the sequencer
+	swaps     chan *swapping
 	done      progress
 	failed    chan struct{} // closed by the first failure
 	stopped   chan struct{} // closed when the committer may go
@@ -64,6 +68,7 @@ type gatewayRef struct {
 	link  *Link
 	pid   *actor.PID
 	state *linkState
+	end   context.CancelFunc // of the link's run; nil before it
 }
 
 // Ports are what an engine is connected to.
@@ -97,7 +102,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table),
+		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table), swaps: make(chan *swapping),
 		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: ports.Pipelines,
 		links: ports.Links, bounded: ports.Bounded, since: ports.Since,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),
@@ -107,10 +112,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 	if e.wall == nil && !e.bounded {
 		e.wall = time.Now
 	}
-	e.stats.Pipelines = make([]PipelineStats, len(e.pipelines))
-	for i, p := range e.pipelines {
-		e.stats.Pipelines[i].Name = p.Name()
-	}
+	e.stats.keep(e.pipelines)
 	for i := range e.links {
 		defaulted(&e.links[i].Window, 1000)
 	}
@@ -133,6 +135,8 @@ func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Links returns where the outputs stand. It may be called when Ready is closed.
 func (e *Engine) Links() []LinkStatus {
+	e.linkMu.Lock()
+	defer e.linkMu.Unlock()
 	var all []LinkStatus
 	for _, g := range e.gateways {
 		all = append(all, LinkStatus{
@@ -165,11 +169,11 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	linkCtx, endLinks := context.WithCancel(context.WithoutCancel(ctx))
+	var endLinks context.CancelFunc
+	e.linkCtx, endLinks = context.WithCancel(context.WithoutCancel(ctx))
 	defer endLinks()
-	var links sync.WaitGroup
 	for _, g := range e.gateways {
-		links.Go(func() { e.runLink(linkCtx, g.link, g.pid) })
+		e.runGateway(g)
 	}
 	close(e.ready)
 	err := e.serve(ctx)
@@ -178,9 +182,19 @@ func (e *Engine) Run(ctx context.Context) error {
 		err = e.lastCommit()
 	}
 	endLinks()
-	links.Wait()
+	e.running.Wait()
 	e.keys.dispatcher.stop()
 	return err
+}
+
+// runGateway runs the link of a gateway until it or all links are ended.
+func (e *Engine) runGateway(g *gatewayRef) {
+	ctx, end := context.WithCancel(e.linkCtx)
+	g.end = end
+	e.running.Go(func() {
+		defer end()
+		e.runLink(ctx, g.link, g.pid)
+	})
 }
 
 // start makes the actor system, the supervisor, the gateways and the committer.

@@ -79,7 +79,7 @@ func (k *keyActor) take(t *turn) {
 // from the journal since. It reports false when the engine ended meanwhile.
 func (k *keyActor) load(t *turn) bool {
 	p := t.ref.router.pipeline
-	k.stats = &k.keys.stats.Pipelines[t.ref.router.index]
+	k.stats = k.keys.stats.Pipelines()[t.ref.router.index]
 	k.task, k.applied = p.NewTask(t.ref.key), 0
 	var err error
 	if t.retries > 0 {

@@ -45,6 +45,7 @@ type sequencer struct {
 
 	tables  map[string][]byte // the content of each, as journaled last
 	waits   *Table            // for an epoch of its own to begin with
+	swap    *swapping         // under way; nil: none
 	retable bool              // they must be journaled again before any other record
 
 	open     *epoch
@@ -78,6 +79,9 @@ func (s *sequencer) run(ctx context.Context) error {
 	defer timer.Stop()
 	for {
 		s.begin()
+		if s.swapStep() && s.open.idle() {
+			continue
+		}
 		done := s.fill()
 		wait := s.untilClose(done)
 		if wait <= 0 {
@@ -101,6 +105,8 @@ func (s *sequencer) run(ctx context.Context) error {
 			s.tick(t)
 		case t := <-s.tableInput():
 			s.waits = &t
+		case w := <-s.e.swaps:
+			s.ask(w)
 		case <-timer.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -125,7 +131,7 @@ func (s *sequencer) fill() (done bool) {
 }
 
 func (s *sequencer) hasRoom() bool {
-	return !s.blocked && s.waits == nil && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
+	return !s.blocked && !s.frozen() && s.waits == nil && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
 }
 
 // untilClose returns how long the open epoch may still wait; 0 means close now.
@@ -333,10 +339,16 @@ func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
 // tick moves processing time, and journals that it did when a key waits for it.
 func (s *sequencer) tick(t time.Time) {
 	e := s.e
-	behind := s.more || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
+	behind := s.more || s.frozen() || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
 	before := s.clock.now
 	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
 	s.checkOutbox()
+	if s.swap != nil {
+		s.swap.calm(s.next)
+	}
+	if s.frozen() {
+		return
+	}
 	if !e.bounded && !s.over && s.awaited(before) {
 		s.record(&edged.Record{Kind: edged.TickRecord, Time: s.clock.now})
 	}
@@ -460,8 +472,11 @@ func (s *sequencer) plan(ep *epoch) {
 	if s.live > s.cfg.ActiveKeysMax && !s.over {
 		s.passivateIdle()
 	}
-	if s.sweep.due(s.cfg.SweepBytes) && !s.settled {
+	if forced := s.sweeps(); (forced || s.sweep.due(s.cfg.SweepBytes)) && !s.settled && !s.frozen() {
 		s.sweep.begin(s.next - 1)
+		if s.sweep.twin = forced; forced {
+			s.swap.passes++
+		}
 		s.retable = len(s.tables) > 0
 		if !s.flows(ep) {
 			s.sweep.collect(s.routers)

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -36,7 +37,27 @@ type Stats struct {
 	LastEventTime atomic.Int64 // event time of the newest event, ms
 	Commit        Histogram
 
-	Pipelines []PipelineStats // in the order of the pipelines
+	pipelines atomic.Pointer[[]*PipelineStats]
+}
+
+// Pipelines returns the counters of the pipelines that run, in their order.
+func (s *Stats) Pipelines() []*PipelineStats { return *s.pipelines.Load() }
+
+// keep makes counters for pipelines, and keeps those of names that are there already.
+func (s *Stats) keep(pipelines []Pipeline) {
+	var before []*PipelineStats
+	if p := s.pipelines.Load(); p != nil {
+		before = *p
+	}
+	var now []*PipelineStats
+	for _, p := range pipelines {
+		if i := slices.IndexFunc(before, func(one *PipelineStats) bool { return one.Name == p.Name() }); i >= 0 {
+			now = append(now, before[i])
+		} else {
+			now = append(now, &PipelineStats{Name: p.Name()})
+		}
+	}
+	s.pipelines.Store(&now)
 }
 
 // PipelineStats counts what one pipeline did.

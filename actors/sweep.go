@@ -19,6 +19,7 @@ type sweep struct {
 	start      edged.Seq
 	running    bool
 	waiting    bool // for the waves of the epoch that it began with
+	twin       bool // both generations are written
 	sorting    chan []*keyRef
 	left       []*keyRef
 
@@ -36,7 +37,7 @@ func (s *sweep) due(bytes int64) bool {
 // begin starts a sweep over all keys that changed up to start. They can be
 // collected when all that the records up to start mean for keys is known.
 func (s *sweep) begin(start edged.Seq) {
-	s.running, s.waiting, s.start, s.journal, s.written = true, true, start, 0, 0
+	s.running, s.waiting, s.twin, s.start, s.journal, s.written = true, true, false, start, 0, 0
 	s.generation++
 }
 
@@ -79,7 +80,7 @@ func (s *sweep) step(ep *epoch) (complete bool) {
 		if ref.gone || ref.changed == 0 {
 			continue // passivated meanwhile: both generations hold it
 		}
-		snapshot(ep, ref, ref.changed == 1)
+		snapshot(ep, ref, s.twin || ref.changed == 1)
 		n++
 	}
 	if len(s.left) > 0 {

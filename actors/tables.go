@@ -27,7 +27,7 @@ func (e *Engine) LoadTable(ctx context.Context, t Table) error {
 
 // tableInput is where the next table comes from; nil while one waits.
 func (s *sequencer) tableInput() <-chan Table {
-	if s.waits != nil {
+	if s.waits != nil || s.frozen() {
 		return nil
 	}
 	return s.e.tables
@@ -37,7 +37,7 @@ func (s *sequencer) tableInput() <-chan Table {
 // must be the first record of an epoch with nothing before it on its way: what is
 // derived from earlier records is decoded after these, and must not see it.
 func (s *sequencer) begin() {
-	if s.waits == nil || len(s.stages) > 1 && (s.waving != nil || len(s.open.records) > 0) {
+	if s.waits == nil || s.frozen() || len(s.stages) > 1 && (s.waving != nil || len(s.open.records) > 0) {
 		return
 	}
 	t := *s.waits

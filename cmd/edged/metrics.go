@@ -26,8 +26,8 @@ func (m *metrics) Describe(chan<- *prometheus.Desc) {}
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.engine(m.d.engine)
-	for i := range m.d.engine.Stats().Pipelines {
-		s.pipeline(&m.d.engine.Stats().Pipelines[i])
+	for _, p := range m.d.engine.Stats().Pipelines() {
+		s.pipeline(p)
 	}
 	s.commits(&m.d.engine.Stats().Commit)
 	s.source(m.d)

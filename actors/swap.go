@@ -1,0 +1,313 @@
+package actors
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"edged"
+)
+
+// Swap is what is to run from now on instead of what runs.
+type Swap struct {
+	// Pipelines are all that are to run. One that runs already, the same value, goes on
+	// untouched. One of the same name goes on from its stored states, which it must be
+	// able to restore; a new one begins with what comes.
+	Pipelines []Pipeline
+
+	// Links are all outputs. One of the same stream and name as before is left as it is.
+	Links []Link
+
+	// Tables are the reference tables as they are now.
+	Tables []Table
+
+	// Settle is called between the last record of the old and the first of the new: all
+	// states are stored up to record at. It makes durable what a restart needs to know,
+	// and returns Ports.Since. On an error nothing has changed.
+	Settle func(at edged.Seq) (since map[string]edged.Seq, err error)
+}
+
+// What a swap waits for.
+const (
+	// swapPassesMax is how often all changed keys are stored while input goes on, so
+	// that few are left when it must stand still.
+	swapPassesMax = 2
+
+	// swapKeysMax is how many changed keys may be left without one more pass.
+	swapKeysMax = sweepTurnMax
+)
+
+// ErrSwapping says that a swap is asked for while another one is under way.
+var ErrSwapping = errors.New("the pipelines are being swapped already")
+
+// swapping is a swap under way.
+type swapping struct {
+	Swap
+	passes int       // sweeps begun for it
+	seen   edged.Seq // the next record at the last tick
+	quiet  bool      // no record came from one tick to the next
+	frozen bool      // no input is taken
+	result chan error
+}
+
+// Swap replaces the pipelines and outputs at one record of the journal. The input stands
+// still while what changed last is stored; nothing is lost, and no result is said twice.
+// It returns when the new ones run, or with an error and the old ones running.
+func (e *Engine) Swap(ctx context.Context, swap Swap) error {
+	if _, err := stagesOf(swap.Pipelines); err != nil {
+		return err
+	}
+	s := &swapping{Swap: swap, result: make(chan error, 1)}
+	for _, stop := range []<-chan struct{}{e.failed, e.stopped} {
+		select {
+		case <-stop:
+			return errStopped
+		default:
+		}
+	}
+	select {
+	case e.swaps <- s:
+	case <-e.failed:
+		return e.failure
+	case <-e.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-s.result:
+		return err
+	case <-e.failed:
+		return e.failure
+	case <-e.stopped:
+		return errStopped
+	}
+}
+
+// ask takes a swap up, unless there is one.
+func (s *sequencer) ask(swap *swapping) {
+	if s.swap != nil {
+		swap.result <- ErrSwapping
+		return
+	}
+	s.swap = swap
+}
+
+// frozen reports whether the input stands still because of a swap.
+func (s *sequencer) frozen() bool { return s.swap != nil && s.swap.frozen }
+
+// swapStep brings a swap forward, and reports whether there is more to do at once.
+func (s *sequencer) swapStep() (again bool) {
+	w := s.swap
+	switch {
+	case w == nil:
+		return false
+	case s.over:
+		w.result <- errStopped
+		s.swap = nil
+		return false
+	case !w.frozen:
+		s.prepare(w)
+		return false
+	case !s.open.idle() || s.inFlight > 0 || s.waving != nil:
+		return false
+	}
+	if s.checkpoint() {
+		return true
+	}
+	err := s.exchange(w)
+	s.swap, s.settled, s.resting, s.remaining = nil, false, 0, nil
+	if err == nil {
+		s.reload(w.Tables)
+	}
+	w.result <- err
+	return true
+}
+
+// prepare waits until little is left to be stored, and then stops the input. In the
+// meantime sweeps store what has changed, see plan; where nothing comes, nobody minds.
+func (s *sequencer) prepare(w *swapping) {
+	if !w.quiet {
+		if s.sweep.running {
+			return
+		}
+		changed := 0
+		for _, r := range s.routers {
+			changed += r.changedCount()
+		}
+		if changed > swapKeysMax && w.passes < swapPassesMax {
+			return
+		}
+	}
+	w.frozen = true
+	s.settled, s.resting, s.remaining = false, 0, nil
+	if s.sweep.sorting != nil { // it looks at routers
+		s.sweep.left = <-s.sweep.sorting
+		s.sweep.sorting = nil
+	}
+}
+
+// sweeps reports whether a swap wants a sweep now that stores both generations.
+func (s *sequencer) sweeps() bool {
+	return s.swap != nil && !s.swap.frozen && !s.sweep.running && s.swap.passes < swapPassesMax
+}
+
+// calm notes at a tick whether anything has come since the one before.
+func (w *swapping) calm(next edged.Seq) {
+	w.quiet, w.seen = next == w.seen, next
+}
+
+// exchange puts the new in the place of the old. Nothing is in flight.
+func (s *sequencer) exchange(w *swapping) error {
+	e, old := s.e, s.routers
+	for _, r := range old {
+		if err := s.restorable(r, w.Pipelines); err != nil {
+			return err
+		}
+	}
+	stages, err := stagesOf(w.Pipelines)
+	if err != nil {
+		return err // Swap has looked
+	}
+	since, err := w.Settle(s.next - 1)
+	if err != nil {
+		return fmt.Errorf("swap the pipelines after record %d: %w", s.next-1, err)
+	}
+	e.since, e.pipelines, e.stages = since, w.Pipelines, stages
+	e.stats.keep(w.Pipelines)
+	s.routers = nil
+	for i, p := range w.Pipelines {
+		at := slices.IndexFunc(old, func(r *router) bool { return r.pipeline.Name() == p.Name() })
+		if at >= 0 && old[at].pipeline == p {
+			r := old[at]
+			r.index, r.flows = i, false
+			s.routers = append(s.routers, r)
+			continue
+		}
+		r := newRouter(i, p, e.bounded, since[p.Name()])
+		for name, content := range s.tables {
+			p.SetTable(name, content)
+		}
+		if at >= 0 {
+			r.inherit(old[at])
+		}
+		s.routers = append(s.routers, r)
+	}
+	for _, r := range old {
+		if !slices.Contains(s.routers, r) {
+			s.retire(r)
+		}
+	}
+	s.stage(stages)
+	s.relink(w.Links)
+	return nil
+}
+
+// restorable checks that the new version of a pipeline can go on from what the old one
+// has stored.
+func (s *sequencer) restorable(old *router, pipelines []Pipeline) error {
+	i := slices.IndexFunc(pipelines, func(p Pipeline) bool { return p.Name() == old.pipeline.Name() })
+	if i < 0 || pipelines[i] == old.pipeline {
+		return nil
+	}
+	for key := range old.refs {
+		if known, err := s.compatible(&router{pipeline: pipelines[i]}, key); known || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inherit takes over what is known of the keys of an older version: which of them wait
+// for time, and which are expected. All states are stored.
+func (r *router) inherit(old *router) {
+	r.expected = old.expected
+	var waiting, beating []*keyRef
+	for key, was := range old.refs {
+		if was.timed.list == nil && was.beat.list == nil {
+			continue
+		}
+		ref := r.lookup(key)
+		ref.active = was.active
+		if was.timed.list != nil && len(r.silences) > 0 {
+			waiting = append(waiting, ref)
+		}
+		if was.beat.list != nil && r.every > 0 {
+			beating = append(beating, ref)
+		}
+	}
+	order := func(a, b *keyRef) int { return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.key, b.key)) }
+	slices.SortFunc(waiting, order)
+	for _, ref := range waiting {
+		r.stored.push(ref)
+	}
+	slices.SortFunc(beating, order)
+	for _, ref := range beating {
+		r.storedBeat.push(ref)
+	}
+}
+
+// retire stops the actors of a router that is not there any more.
+func (s *sequencer) retire(r *router) {
+	for _, ref := range r.refs {
+		ref.gone = true
+		if ref.pid != nil {
+			s.e.system.Root.Stop(ref.pid)
+			ref.pid = nil
+			s.live--
+		}
+	}
+}
+
+// relink keeps the gateways of links that are still there, ends the others and starts
+// new ones.
+func (s *sequencer) relink(links []Link) {
+	e := s.e
+	pos := e.store.Position()
+	e.linkMu.Lock()
+	defer e.linkMu.Unlock()
+	var gateways []*gatewayRef
+	var persisted []uint64
+	for i := range links {
+		l := &links[i]
+		defaulted(&l.Window, 1000)
+		at := slices.IndexFunc(e.gateways, func(g *gatewayRef) bool { return g.state.stream == l.Stream && g.state.name == l.Name })
+		if at >= 0 {
+			gateways, persisted = append(gateways, e.gateways[at]), append(persisted, s.persisted[at])
+			continue
+		}
+		g := e.newGateway(l, pos)
+		e.runGateway(g)
+		gateways, persisted = append(gateways, g), append(persisted, g.state.acked.Load())
+		if _, known := e.streams[l.Stream]; !known {
+			e.streams[l.Stream] = pos.Streams[l.Stream]
+		}
+	}
+	for _, g := range e.gateways {
+		if !slices.Contains(gateways, g) {
+			g.end()
+			e.system.Root.Stop(g.pid)
+		}
+	}
+	e.gateways, s.persisted = gateways, persisted
+}
+
+// reload journals the tables that differ from what is known, and those of which a new
+// pipeline has not told its keys.
+func (s *sequencer) reload(tables []Table) {
+	for _, t := range tables {
+		s.load(t)
+	}
+}
+
+// changedCount returns how many keys' states are not stored in both generations.
+func (r *router) changedCount() (n int) {
+	for _, ref := range r.refs {
+		if ref.changed > 0 {
+			n++
+		}
+	}
+	return n
+}
