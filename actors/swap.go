@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"edged"
 )
@@ -49,47 +50,48 @@ type swapping struct {
 	seen   edged.Seq // the next record at the last tick
 	quiet  bool      // no record came from one tick to the next
 	frozen bool      // no input is taken
-	result chan error
+	stood  time.Time // since when
+	result chan swapResult
+}
+
+// swapResult is how a swap has ended.
+type swapResult struct {
+	pause time.Duration
+	err   error
 }
 
 // Swap replaces the pipelines and outputs at one record of the journal. The input stands
 // still while what changed last is stored; nothing is lost, and no result is said twice.
-// It returns when the new ones run, or with an error and the old ones running.
-func (e *Engine) Swap(ctx context.Context, swap Swap) error {
+// It returns when the new ones run, and for how long the input stood still; or with an
+// error and the old ones running.
+func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err error) {
 	if _, err := stagesOf(swap.Pipelines); err != nil {
-		return err
+		return 0, err
 	}
-	s := &swapping{Swap: swap, result: make(chan error, 1)}
-	for _, stop := range []<-chan struct{}{e.failed, e.stopped} {
-		select {
-		case <-stop:
-			return errStopped
-		default:
-		}
-	}
+	s := &swapping{Swap: swap, result: make(chan swapResult, 1)}
 	select {
 	case e.swaps <- s:
 	case <-e.failed:
-		return e.failure
+		return 0, e.failure
 	case <-e.stopped:
-		return errStopped
+		return 0, errStopped
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 	select {
-	case err := <-s.result:
-		return err
+	case r := <-s.result:
+		return r.pause, r.err
 	case <-e.failed:
-		return e.failure
+		return 0, e.failure
 	case <-e.stopped:
-		return errStopped
+		return 0, errStopped
 	}
 }
 
 // ask takes a swap up, unless there is one.
 func (s *sequencer) ask(swap *swapping) {
 	if s.swap != nil {
-		swap.result <- ErrSwapping
+		swap.result <- swapResult{err: ErrSwapping}
 		return
 	}
 	s.swap = swap
@@ -105,7 +107,7 @@ func (s *sequencer) swapStep() (again bool) {
 	case w == nil:
 		return false
 	case s.over:
-		w.result <- errStopped
+		w.result <- swapResult{err: errStopped}
 		s.swap = nil
 		return false
 	case !w.frozen:
@@ -122,7 +124,7 @@ func (s *sequencer) swapStep() (again bool) {
 	if err == nil {
 		s.reload(w.Tables)
 	}
-	w.result <- err
+	w.result <- swapResult{time.Since(w.stood), err}
 	return true
 }
 
@@ -141,7 +143,7 @@ func (s *sequencer) prepare(w *swapping) {
 			return
 		}
 	}
-	w.frozen = true
+	w.frozen, w.stood = true, time.Now()
 	s.settled, s.resting, s.remaining = false, 0, nil
 	if s.sweep.sorting != nil { // it looks at routers
 		s.sweep.left = <-s.sweep.sorting

@@ -197,7 +197,7 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 			*history = append(*history, next)
 			return next.since, nil
 		}
-		switch err := e.Swap(ctx, swap); {
+		switch _, err := e.Swap(ctx, swap); {
 		case err == nil:
 			now = next
 		case errors.Is(err, errNotNow):
@@ -251,11 +251,11 @@ func TestSwapRefused(t *testing.T) {
 	src.feed <- edged.Batch{Messages: []edged.Message{message("k1 1", 1)}}
 	<-acked
 	settle := func(edged.Seq) (map[string]edged.Seq, error) { return nil, nil }
-	err = e.Swap(ctx, Swap{Pipelines: []Pipeline{strangePipeline{p.Clone().(*chainPipeline)}}, Links: links, Settle: settle})
+	_, err = e.Swap(ctx, Swap{Pipelines: []Pipeline{strangePipeline{p.Clone().(*chainPipeline)}}, Links: links, Settle: settle})
 	if !errors.Is(err, ErrIncompatible) {
 		t.Errorf("a version that cannot read the state: %v", err)
 	}
-	if err := e.Swap(ctx, Swap{Pipelines: []Pipeline{p.Clone(), p.Clone()}, Links: links, Settle: settle}); err == nil {
+	if _, err := e.Swap(ctx, Swap{Pipelines: []Pipeline{p.Clone(), p.Clone()}, Links: links, Settle: settle}); err == nil {
 		t.Error("two pipelines of one name are taken")
 	}
 	src.feed <- edged.Batch{Messages: []edged.Message{message("k1 2", 2)}}
@@ -264,7 +264,7 @@ func TestSwapRefused(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Swap(t.Context(), Swap{Settle: settle}); err == nil {
+	if _, err := e.Swap(t.Context(), Swap{Settle: settle}); err == nil {
 		t.Error("a swap is taken after the end")
 	}
 }

@@ -39,12 +39,12 @@ func ProbeBroker(ctx context.Context, cfg Config) (version string, err error) {
 	}
 	cfg = cfg.withDefaults()
 	cfg.ClientID += "-probe"
-	l, err := connect(ctx, cfg, true)
+	l, err := connect(ctx, cfg, hello{clean: true})
 	if err != nil {
 		return "", fmt.Errorf("probe broker: %w", err)
 	}
 	defer l.close()
-	subscribe, err := encodeSubscribe([]Subscription{{Filter: versionTopic}})
+	subscribe, err := encodeSubscribe(subscribeID, []Subscription{{Filter: versionTopic}})
 	if err != nil {
 		return "", err
 	}

@@ -81,6 +81,11 @@ type Config struct {
 	// nil, the system's certificates and TLS 1.3 are used.
 	TLS *tls.Config
 
+	// LoadTLS, when it is not nil, is called before each connection and returns what
+	// TLS would hold. So certificates that were replaced on disk serve the next
+	// connection. An error is like one of dialling: the attempt is repeated.
+	LoadTLS func() (*tls.Config, error)
+
 	// Pace is how long the reader waits before it reads again after it has
 	// emptied the socket, so that one read serves many packets: brokers write one
 	// packet per system call, and a wake-up costs more than parsing. It adds at

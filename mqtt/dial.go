@@ -32,7 +32,14 @@ func dial(ctx context.Context, cfg Config) (net.Conn, io.Reader, error) {
 	if !at.secure {
 		return raw, raw, nil
 	}
-	conn, src, err := secure(ctx, raw, cfg.TLS, at.host)
+	config := cfg.TLS
+	if cfg.LoadTLS != nil {
+		if config, err = cfg.LoadTLS(); err != nil {
+			raw.Close()
+			return nil, nil, fmt.Errorf("connect to broker %s: %w", cfg.URL, err)
+		}
+	}
+	conn, src, err := secure(ctx, raw, config, at.host)
 	if err != nil {
 		raw.Close()
 		return nil, nil, fmt.Errorf("connect to broker %s: tls handshake: %w", cfg.URL, err)

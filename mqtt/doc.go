@@ -1,6 +1,7 @@
 // Package mqtt connects the engine to MQTT 3.1.1 brokers: a [Source] receives
 // with QoS 1 and acknowledges only what its caller has made durable, a
-// [Publisher] sends with QoS 1 and tells which rows the broker has confirmed.
+// [Publisher] sends with QoS 1 and tells which rows the broker has confirmed, and a
+// [Control] does both at a low rate, with a last will and retained messages.
 //
 //	              ┌ session: dial, CONNECT, back off, again ┐
 //	broker ──────▶│ reader: chunk ▶ frames ──▶ deliver      │──▶ edged.Batch
@@ -26,6 +27,8 @@
 //     sample of it, and what Config.Oversize makes of the sample is delivered and
 //     acknowledged in its turn.
 //   - After Publisher.Run has called down, no row sent before will be confirmed.
+//   - A Control says DISCONNECT, with which a broker forgets the will, only when its
+//     farewell was confirmed.
 //
 // # Caveats
 //
@@ -37,8 +40,9 @@
 //     confirmed them to their publishers: see [BrokerAdvice].
 //   - Subscriptions are sent again after every CONNACK. Brokers answer with the
 //     retained messages each time; they are ordinary messages here.
-//   - A subscription that was removed from the configuration lives on in the
-//     broker's session until the session is deleted there.
+//   - A subscription that was removed from the configuration between two runs lives
+//     on in the broker's session until the session is deleted there. What
+//     [Source.Resubscribe] removes is forgotten there, too.
 //   - Payloads of one read share a chunk of 64 KiB. A receiver that keeps a single
 //     payload for long should copy it.
 //   - While Connected is false, silence of a device means nothing; Batch.More only

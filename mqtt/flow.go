@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -19,8 +20,10 @@ const (
 	// keeps a part of a slab keeps all that it refers to.
 	slabBytesMax = 256 << 10
 
-	// subscribeID is the packet id of the only packet of ours that has one.
-	subscribeID = 1
+	// The packet ids of the only packets of ours that have one.
+	subscribeID   = 1 // after CONNACK
+	resubscribeID = 2 // see Source.Resubscribe
+	unsubscribeID = 3
 )
 
 // flow turns the frames of one link into batches.
@@ -29,6 +32,7 @@ type flow struct {
 	link    *link
 	deliver func(context.Context, edged.Batch) error
 	topics  topics
+	subs    []Subscription // asked for after CONNACK
 
 	since      time.Time
 	subscribed bool
@@ -39,11 +43,17 @@ type flow struct {
 
 func (f *flow) run(ctx context.Context) error {
 	f.since = time.Now()
-	subscribe, err := encodeSubscribe(f.source.subs)
+	subs, gone := f.source.wanted()
+	f.subs = subs
+	subscribe, err := encodeSubscribe(subscribeID, subs)
 	if err != nil {
 		return err
 	}
-	f.link.out.add(func(b []byte) []byte { return append(b, subscribe...) })
+	forget, err := encodeChange(gone, nil)
+	if err != nil {
+		return err
+	}
+	f.link.out.add(func(b []byte) []byte { return append(append(b, forget...), subscribe...) })
 	f.behind = true
 	if err := f.deliver(ctx, edged.Batch{Fresh: !f.link.present, More: true}); err != nil {
 		return receiver("deliver", err)
@@ -51,9 +61,9 @@ func (f *flow) run(ctx context.Context) error {
 	return f.link.pump(ctx, func(came arrival) (bool, error) { return f.take(ctx, came) })
 }
 
-func encodeSubscribe(subs []Subscription) ([]byte, error) {
+func encodeSubscribe(id uint16, subs []Subscription) ([]byte, error) {
 	p := packets.NewControlPacket(packets.Subscribe).(*packets.SubscribePacket)
-	p.MessageID = subscribeID
+	p.MessageID = id
 	for _, sub := range subs {
 		p.Topics = append(p.Topics, sub.Filter)
 		p.Qoss = append(p.Qoss, sub.QoS)
@@ -63,6 +73,23 @@ func encodeSubscribe(subs []Subscription) ([]byte, error) {
 		return nil, fmt.Errorf("encode SUBSCRIBE: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// encodeChange returns the packets that ask to forget filters and to send others.
+func encodeChange(gone []string, added []Subscription) ([]byte, error) {
+	var b bytes.Buffer
+	if len(gone) > 0 {
+		p := packets.NewControlPacket(packets.Unsubscribe).(*packets.UnsubscribePacket)
+		p.MessageID, p.Topics = unsubscribeID, gone
+		if err := p.Write(&b); err != nil {
+			return nil, fmt.Errorf("encode UNSUBSCRIBE: %w", err)
+		}
+	}
+	if len(added) == 0 {
+		return b.Bytes(), nil
+	}
+	subscribe, err := encodeSubscribe(resubscribeID, added)
+	return append(b.Bytes(), subscribe...), err
 }
 
 // take delivers all whole frames that are here.
@@ -152,7 +179,7 @@ func (f *flow) oversize(fr frame, p publish) []byte {
 // rare handles everything but messages.
 func (f *flow) rare(fr frame) error {
 	switch fr.kind() {
-	case packets.Pingresp:
+	case packets.Pingresp, packets.Unsuback:
 		return nil
 	case packets.Suback:
 		return f.suback(fr)
@@ -162,24 +189,42 @@ func (f *flow) rare(fr frame) error {
 
 // suback checks that every filter was granted.
 func (f *flow) suback(fr frame) error {
+	if subackID(fr) == resubscribeID {
+		return checkSuback(fr, resubscribeID, f.source.awaited(), f.source.cfg)
+	}
+	if err := checkSuback(fr, subscribeID, f.subs, f.source.cfg); err != nil {
+		return err
+	}
+	f.subscribed = true
+	f.source.connected.Store(true)
+	return nil
+}
+
+// subackID returns the packet id of a SUBACK, 0 if it has none.
+func subackID(fr frame) uint16 {
+	if len(fr.body) < 2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(fr.body)
+}
+
+// checkSuback returns an error unless every filter was granted.
+func checkSuback(fr frame, id uint16, subs []Subscription, cfg Config) error {
 	var p packets.SubackPacket
 	if err := p.Unpack(bytes.NewReader(fr.body)); err != nil {
 		return fmt.Errorf("%w: SUBACK: %w", ErrProtocol, err)
 	}
-	subs := f.source.subs
-	if p.MessageID != subscribeID || len(p.ReturnCodes) != len(subs) {
+	if p.MessageID != id || len(p.ReturnCodes) != len(subs) {
 		return fmt.Errorf("%w: SUBACK for %d filters, %d were asked for", ErrProtocol, len(p.ReturnCodes), len(subs))
 	}
 	for i, code := range p.ReturnCodes {
 		if code > 2 {
 			return fmt.Errorf("subscribe %q %w: check the broker's access rules for client %q and user %q",
-				subs[i].Filter, ErrRefused, f.source.cfg.ClientID, f.source.cfg.Username)
+				subs[i].Filter, ErrRefused, cfg.ClientID, cfg.Username)
 		}
 		if code < subs[i].QoS {
-			f.source.cfg.Logger.Warn("broker granted a lower qos: messages may be lost", "filter", subs[i].Filter, "asked", subs[i].QoS, "granted", code)
+			cfg.Logger.Warn("broker granted a lower qos: messages may be lost", "filter", subs[i].Filter, "asked", subs[i].QoS, "granted", code)
 		}
 	}
-	f.subscribed = true
-	f.source.connected.Store(true)
 	return nil
 }

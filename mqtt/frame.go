@@ -96,6 +96,26 @@ func appendPublish(b []byte, id uint16, topic string, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// appendNote appends a PUBLISH of any kind; id is left out with QoS 0. The caller
+// has checked topic, QoS and size.
+func appendNote(b []byte, id uint16, n *Note) []byte {
+	first := byte(packets.Publish<<4) | n.QoS<<1
+	if n.Retain {
+		first |= 1
+	}
+	size := publishSize(n.Topic, n.Payload)
+	if n.QoS == 0 {
+		size -= 2
+	}
+	b = appendLength(append(b, first), size)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(n.Topic)))
+	b = append(b, n.Topic...)
+	if n.QoS > 0 {
+		b = binary.BigEndian.AppendUint16(b, id)
+	}
+	return append(b, n.Payload...)
+}
+
 // publishSize is the remaining length of a QoS 1 PUBLISH.
 func publishSize(topic string, payload []byte) int { return 2 + len(topic) + 2 + len(payload) }
 

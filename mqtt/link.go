@@ -36,6 +36,7 @@ type link struct {
 	present bool // the broker still had our session
 	dead    time.Duration
 	pause   time.Duration
+	rude    bool // end without DISCONNECT, so that the broker publishes the will
 	done    chan struct{}
 	flusher sync.WaitGroup
 
@@ -43,8 +44,14 @@ type link struct {
 	cause error // why the flusher closed the connection
 }
 
+// hello is what a CONNECT says beside the configuration.
+type hello struct {
+	clean bool
+	will  *Note // nil: none
+}
+
 // connect dials and makes the broker's acquaintance.
-func connect(ctx context.Context, cfg Config, clean bool) (*link, error) {
+func connect(ctx context.Context, cfg Config, as hello) (*link, error) {
 	conn, src, err := dial(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -55,7 +62,7 @@ func connect(ctx context.Context, cfg Config, clean bool) (*link, error) {
 	}
 	unhook := l.wakeAtEnd(ctx)
 	defer unhook()
-	if err := l.shake(ctx, cfg, clean); err != nil {
+	if err := l.shake(ctx, cfg, as); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -68,13 +75,16 @@ func connect(ctx context.Context, cfg Config, clean bool) (*link, error) {
 }
 
 // shake sends CONNECT and waits for CONNACK.
-func (l *link) shake(ctx context.Context, cfg Config, clean bool) error {
+func (l *link) shake(ctx context.Context, cfg Config, as hello) error {
 	p := packets.NewControlPacket(packets.Connect).(*packets.ConnectPacket)
 	p.ProtocolName, p.ProtocolVersion = "MQTT", 4
-	p.ClientIdentifier, p.CleanSession = cfg.ClientID, clean
+	p.ClientIdentifier, p.CleanSession = cfg.ClientID, as.clean
 	p.Keepalive = uint16((cfg.KeepAlive + time.Second - 1) / time.Second)
 	p.UsernameFlag, p.Username = cfg.Username != "", cfg.Username
 	p.PasswordFlag, p.Password = cfg.Password != "", []byte(cfg.Password)
+	if w := as.will; w != nil {
+		p.WillFlag, p.WillTopic, p.WillMessage, p.WillQos, p.WillRetain = true, w.Topic, w.Payload, w.QoS, w.Retain
+	}
 	var b bytes.Buffer
 	if err := p.Write(&b); err != nil {
 		return fmt.Errorf("encode CONNECT: %w", err)
@@ -223,12 +233,15 @@ func (l *link) because(err error) error {
 	return err
 }
 
-// close sends what is buffered and DISCONNECT, waiting at most for farewell.
+// close sends what is buffered and, unless the end is rude, DISCONNECT. It waits
+// at most for farewell.
 func (l *link) close() {
 	close(l.done)
 	l.out.hurry(farewell)
 	l.flusher.Wait()
-	l.out.add(func(b []byte) []byte { return append(b, packets.Disconnect<<4, 0) })
+	if !l.rude {
+		l.out.add(func(b []byte) []byte { return append(b, packets.Disconnect<<4, 0) })
+	}
 	// The link is over either way: what could not be written, the broker repeats.
 	_, _ = l.out.flush(nil)
 	l.conn.Close()

@@ -22,6 +22,7 @@ type script struct {
 	refuse byte // CONNACK code
 	deny   bool // answer SUBSCRIBE with failure
 	mute   bool // do not answer PINGREQ
+	ack    bool // answer PUBLISH with QoS 1
 
 	mu    sync.Mutex
 	dials []time.Time
@@ -79,6 +80,12 @@ func (s *script) answer(cp packets.ControlPacket) packets.ControlPacket {
 			a.ReturnCodes[len(a.ReturnCodes)-1] = 0x80
 		}
 		return a
+	case *packets.PublishPacket:
+		if s.ack && p.Qos == 1 {
+			a := packets.NewControlPacket(packets.Puback).(*packets.PubackPacket)
+			a.MessageID = p.MessageID
+			return a
+		}
 	case *packets.PingreqPacket:
 		if !s.mute {
 			return packets.NewControlPacket(packets.Pingresp)
@@ -92,12 +99,18 @@ func (s *script) note(cp packets.ControlPacket) {
 	switch p := cp.(type) {
 	case *packets.ConnectPacket:
 		words = fmt.Sprintf("CONNECT %s clean=%t keepalive=%d", p.ClientIdentifier, p.CleanSession, p.Keepalive)
+		if p.WillFlag {
+			words += fmt.Sprintf(" will %s=%s qos=%d retain=%t", p.WillTopic, p.WillMessage, p.WillQos, p.WillRetain)
+		}
 	case *packets.SubscribePacket:
 		words = fmt.Sprintf("SUBSCRIBE %v %v", p.Topics, p.Qoss)
 	case *packets.PubackPacket:
 		words = fmt.Sprintf("PUBACK %d", p.MessageID)
 	case *packets.PublishPacket:
 		words = fmt.Sprintf("PUBLISH %d %s=%s", p.MessageID, p.TopicName, p.Payload)
+		if p.Retain {
+			words += " retained"
+		}
 	case *packets.PingreqPacket:
 		words = "PINGREQ"
 	case *packets.DisconnectPacket:

@@ -15,6 +15,9 @@ type session struct {
 	cfg   Config
 	clean bool
 
+	// greet, if not nil, is called before each attempt and returns the last will.
+	greet func(context.Context) (*Note, error)
+
 	connected atomic.Bool
 	connects  atomic.Int64
 	lastError atomic.Pointer[error]
@@ -66,7 +69,13 @@ func (s *session) once(ctx context.Context, serve func(context.Context, *link) e
 			s.lastError.Store(&err)
 		}
 	}()
-	l, err := connect(ctx, s.cfg, s.clean)
+	as := hello{clean: s.clean}
+	if s.greet != nil {
+		if as.will, err = s.greet(ctx); err != nil {
+			return 0, receiver("greet", err)
+		}
+	}
+	l, err := connect(ctx, s.cfg, as)
 	if err != nil {
 		return 0, err
 	}

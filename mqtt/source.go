@@ -23,10 +23,12 @@ type Source struct {
 	oversize    atomic.Int64
 	unacked     atomic.Int64
 
-	mu         sync.Mutex // guards what follows
-	link       *link      // nil: no connection
-	generation uint64     // of the connection, from 1
-	open       idSet      // received on this connection and not acknowledged
+	mu         sync.Mutex     // guards what follows, and subs
+	gone       []string       // filters that the broker's session may still have
+	asked      []Subscription // by the last Resubscribe on this connection
+	link       *link          // nil: no connection
+	generation uint64         // of the connection, from 1
+	open       idSet          // received on this connection and not acknowledged
 }
 
 // SourceStats is what a source has done since it was made.
@@ -115,6 +117,62 @@ func (s *Source) Ack(ids []uint64) {
 	s.stale.Add(int64(stale))
 	s.acked.Add(int64(sent))
 	s.unacked.Store(int64(s.open.n))
+}
+
+// Resubscribe changes what the source receives, on this connection and on later ones.
+// Filters that stay are not asked for again: the broker would send what it retains for
+// them once more. Messages of those that go may come for a moment yet.
+func (s *Source) Resubscribe(subs []Subscription) error {
+	if len(subs) == 0 {
+		return errors.New("mqtt source without subscription")
+	}
+	for _, sub := range subs {
+		if err := sub.Validate(); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var added []Subscription
+	for _, sub := range subs {
+		if !slices.Contains(s.subs, sub) {
+			added = append(added, sub)
+		}
+		s.gone = slices.DeleteFunc(s.gone, func(filter string) bool { return filter == sub.Filter })
+	}
+	var gone []string
+	for _, sub := range s.subs {
+		if !slices.ContainsFunc(subs, func(other Subscription) bool { return other.Filter == sub.Filter }) {
+			gone = append(gone, sub.Filter)
+		}
+	}
+	s.gone = append(s.gone, gone...)
+	s.subs = slices.Clone(subs)
+	if s.link == nil {
+		return nil
+	}
+	s.asked = added
+	packet, err := encodeChange(gone, added)
+	if err != nil {
+		return err
+	}
+	s.link.out.add(func(b []byte) []byte { return append(b, packet...) })
+	return nil
+}
+
+// wanted returns what a new connection asks for, and what it asks to be forgotten.
+func (s *Source) wanted() (subs []Subscription, gone []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = nil
+	return s.subs, slices.Clone(s.gone)
+}
+
+// awaited returns what the last Resubscribe has asked for.
+func (s *Source) awaited() []Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
 }
 
 // track gives every message with a packet id its Ack. A packet id that is

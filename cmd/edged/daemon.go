@@ -23,7 +23,11 @@ type daemon struct {
 	store    *persistence.Store
 	inlet    *mqtt.Source
 	outputs  *outputs
-	tables   *tableFiles
+	tables   atomic.Pointer[tableFiles]
+	watching *part // looks at the files of tables; nil: nobody does
+	pipes    []actors.Pipeline
+	taken    atomic.Int64 // configurations read and put to use while running
+	refused  atomic.Int64
 	engine   *actors.Engine
 	draining atomic.Bool
 }
@@ -61,10 +65,14 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 	if d.outputs, err = openOutputs(s, stdout, log); err != nil {
 		return nil, err
 	}
-	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: pipelines(s), Since: since}
-	if d.tables, ports.Tables, err = openTables(s, log); err != nil {
+	d.pipes = pipelines(s)
+	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: d.pipes, Since: since}
+	tables, contents, err := openTables(s, log)
+	if err != nil {
 		return nil, err
 	}
+	d.tables.Store(tables)
+	ports.Tables = contents
 	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
 		return nil, failed(exitConfig, err)
 	}
@@ -157,6 +165,7 @@ func (d *daemon) run(ctx context.Context) error {
 		d.log.Info("draining")
 	})
 	defer stop()
+	defer d.notify(ctx).end()
 	err := d.engine.Run(ctx)
 	if errors.Is(err, persistence.ErrCorrupt) && !d.ready() {
 		return storeFailed(err) // found by recovery

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"edged"
@@ -19,29 +20,45 @@ import (
 // outputs are the links of all streams, and the files under them.
 type outputs struct {
 	links []actors.Link
-	files []*persistence.NDJSON
+	files map[string]*persistence.NDJSON // by stream and name of the output
+	lines *lockedWriter
 }
 
 // openOutputs makes the links of all streams. Publishers connect only when the
 // engine runs them.
 func openOutputs(s *setup, stdout io.Writer, log *slog.Logger) (*outputs, error) {
-	o := &outputs{}
-	lines := &lockedWriter{w: stdout}
+	none := &outputs{lines: &lockedWriter{w: stdout}}
+	return none.next(s, log)
+}
+
+// next makes the links of another setup; those that are there already go over.
+func (o *outputs) next(s *setup, log *slog.Logger) (*outputs, error) {
+	n := &outputs{files: map[string]*persistence.NDJSON{}, lines: o.lines}
 	for _, st := range s.streams() {
 		for _, spec := range st.outputs {
-			output, err := o.open(&s.settings.Upstream, st.name, spec, lines, log)
-			if err != nil {
-				return nil, errors.Join(err, o.close())
+			at := slices.IndexFunc(o.links, func(l actors.Link) bool { return l.Stream == st.name && l.Name == spec.Name() })
+			if at >= 0 {
+				n.links = append(n.links, o.links[at])
+				if id := fileID(st.name, spec.Name()); o.files[id] != nil {
+					n.files[id] = o.files[id]
+				}
+				continue
 			}
-			o.links = append(o.links, actors.Link{
+			output, err := n.open(&s.settings.Upstream, st.name, spec, log)
+			if err != nil {
+				return nil, errors.Join(err, n.closeBut(o))
+			}
+			n.links = append(n.links, actors.Link{
 				Stream: st.name, Name: spec.Name(), Output: output, Window: min(s.settings.Upstream.Window, mqtt.Window),
 			})
 		}
 	}
-	return o, nil
+	return n, nil
 }
 
-func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpec, lines *lockedWriter, log *slog.Logger) (actors.Output, error) {
+func fileID(stream, name string) string { return stream + "\x00" + name }
+
+func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpec, log *slog.Logger) (actors.Output, error) {
 	switch spec.Kind {
 	case query.OutputMQTT:
 		// A publisher of its own: confirmations name rows by their number only.
@@ -56,10 +73,10 @@ func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpe
 		if err != nil {
 			return nil, failed(exitStore, fmt.Errorf("output of stream %s: %w", stream, err))
 		}
-		o.files = append(o.files, file)
+		o.files[fileID(stream, spec.Name())] = file
 		return file, nil
 	case query.OutputStdout:
-		return newLineOutput(lines), nil
+		return newLineOutput(o.lines), nil
 	}
 	return nil, fmt.Errorf("stream %s: unknown kind of output %q", stream, spec.Kind)
 }
@@ -78,10 +95,15 @@ func (p publisher) Send(rows []edged.Row) error {
 }
 
 // close closes the files.
-func (o *outputs) close() error {
+func (o *outputs) close() error { return o.closeBut(&outputs{}) }
+
+// closeBut closes the files that the others do not have.
+func (o *outputs) closeBut(others *outputs) error {
 	var errs []error
-	for _, f := range o.files {
-		errs = append(errs, f.Close())
+	for id, f := range o.files {
+		if others.files[id] != f {
+			errs = append(errs, f.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

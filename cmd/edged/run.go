@@ -21,6 +21,8 @@ A message is acknowledged when what it changed is on disk, and a result is
 published when the transaction that holds it is. SIGINT or SIGTERM drains: what
 was received is processed and committed, outputs get some seconds to confirm, and
 the rest waits in the data directory. A second signal ends at once.
+SIGHUP reads the file again: pipelines, tables and outputs are swapped while input
+flows on.
 
 Settings come from the file, then the environment (EDGED_MQTT_URL ...), then
 flags. Every setting has a flag; docs/configuration.md lists them all.`
@@ -82,8 +84,11 @@ func runDaemon(ctx context.Context, s *setup, choice choices, cmd *cobra.Command
 	}
 	announcing := start(ctx, d.announce)
 	defer announcing.end()
-	watching := start(ctx, func(ctx context.Context) error { return d.tables.watch(ctx, d.engine) })
-	defer watching.end()
+	reloading := start(ctx, func(ctx context.Context) error {
+		d.watchTables(ctx, d.tables.Load())
+		return hangups(ctx, d, cmd.Flags())
+	})
+	defer reloading.end()
 	advising := start(ctx, func(ctx context.Context) error { return advise(ctx, s, log) })
 	defer advising.end()
 	if err := d.run(ctx); err != nil {

@@ -132,6 +132,23 @@ func (d *Daemon) Terminate(within time.Duration) error {
 	return nil
 }
 
+// Hangup asks the process to read its configuration again.
+func (d *Daemon) Hangup() error { return d.cmd.Process.Signal(syscall.SIGHUP) }
+
+// Grep returns the lines of the log of all starts that hold a text.
+func (d *Daemon) Grep(text string) (lines []string) {
+	all, err := os.ReadFile(d.log)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(all)) {
+		if strings.Contains(line, text) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
 // Clean ends the process, if there is one, without asking how.
 func (d *Daemon) Clean() {
 	if d.done != nil {

@@ -93,7 +93,7 @@ type scene struct {
 	http     string
 }
 
-// newScene sets a scene. config is a path from the module's root; upstream nil
+// newScene sets a scene. config is a path, from the module's root; upstream nil
 // means the field's broker.
 func newScene(t testing.TB, config string, field, upstream *mosquitto.Broker, env ...string) *scene {
 	t.Helper()
@@ -119,9 +119,12 @@ func newScene(t testing.TB, config string, field, upstream *mosquitto.Broker, en
 	s.must(err)
 	root, err := Root()
 	s.must(err)
-	s.daemon = NewDaemon(path, filepath.Join(t.TempDir(), "edged.log"), s.env, "run", "--config", filepath.Join(root, config))
+	if !filepath.IsAbs(config) {
+		config = filepath.Join(root, config)
+	}
+	s.daemon = NewDaemon(path, filepath.Join(t.TempDir(), "edged.log"), s.env, "run", "--config", config)
 	t.Cleanup(s.close)
-	s.results, err = StartCollector(s.upstream.URL(), "agg/#", "raw/#", "device/#", "line/#", "site/#", "session/#", "activity/#", "alarms/#")
+	s.results, err = StartCollector(s.upstream.URL(), "agg/#", "raw/#", "device/#", "line/#", "site/#", "session/#", "activity/#", "alarms/#", "pipe/#")
 	s.must(err)
 	s.await("the collector connects", soon, s.results.Connected)
 	return s
@@ -186,6 +189,12 @@ func (s *scene) pass(d time.Duration) {
 func (s *scene) start() {
 	s.Helper()
 	s.must(s.daemon.Start())
+	s.ready()
+}
+
+// ready waits until the daemon receives.
+func (s *scene) ready() {
+	s.Helper()
 	s.await("the daemon is ready", soon, func() bool {
 		select {
 		case <-s.daemon.Done():
