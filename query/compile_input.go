@@ -90,7 +90,7 @@ func (c *compiler) upstream(in *input, s *scope) {
 	}
 	c.derivedKeyField(in, s)
 	key := in.spec.Key
-	if w := up.Window; key.Field != "" && key.Field != up.spec.OutputKey && w != nil && w.Type == WindowSession && w.Accumulation == "accumulating" {
+	if w := up.Window; key.Field != "" && key.Field != up.spec.OutputKey && w != nil && w.Type == WindowSession && !w.firesOnce() && w.Accumulation == "accumulating" {
 		c.fault(in.spec.at("key.field"), "set accumulation: retracting in "+up.name, "a session that is taken back does not say what its %s was", key.Field)
 	}
 	if key.TopicLevel >= 0 {
@@ -165,6 +165,9 @@ func (c *compiler) future(in *input) {
 		in.guard.Policy = watermark.Clamp
 	case "dead_letter":
 		in.guard.Policy = watermark.DeadLetter
+	}
+	if t.AheadMax == 0 {
+		in.guard.Policy = watermark.Accept // no event is ahead; see misplaced
 	}
 	if err := in.guard.Validate(); err != nil {
 		c.fault(in.spec.at("event_time"), "", "%s", err)

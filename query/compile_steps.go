@@ -43,6 +43,9 @@ func (c *compiler) joined() {
 	if j.Type == "interval" && j.Lower > j.Upper {
 		c.fault("join.lower", "", "%s is above upper, which is %s: nothing would match", millis(j.Lower), millis(j.Upper))
 	}
+	if j.Type == "interval" && !c.given("join.lower") && !c.given("join.upper") {
+		c.fault("join", "", "lower or upper is missing: only events of the same millisecond would match")
+	}
 	if j.Type == "as_of" && j.Kind != "inner" && j.Kind != "left" {
 		c.fault("join.kind", "", "as_of knows inner and left only")
 	}
@@ -237,6 +240,12 @@ func (c *compiler) order() {
 	}
 	if c.spec.Backlog.Horizon > 0 && (w == nil || c.spec.Join != nil) {
 		c.fault("backlog", "", "needs a window, and no join")
+	}
+	if c.spec.Backlog.Horizon > 0 && c.plan.Watermark.IdleTimeout == 0 {
+		c.fault("backlog", "watermark.idle_timeout must not be 0s, nor the watermark manual", "an upload ends by silence")
+	}
+	if h := c.spec.Backlog.Horizon; h > 0 && w != nil && h <= w.AllowedLateness {
+		c.fault("backlog.horizon", "it must be longer than allowed_lateness", "no event is late and so young")
 	}
 }
 

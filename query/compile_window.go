@@ -6,6 +6,7 @@ import (
 
 	"edged"
 	"edged/windows/agg"
+	"edged/windows/zones"
 )
 
 // windowMembers says which types of windows each member belongs to.
@@ -77,6 +78,13 @@ func (c *compiler) window() {
 			c.fault("window", "", "%s is missing: %s windows need it", need.name, w.Type)
 		}
 	}
+	if !c.joinsWindows() {
+		c.needless(w)
+		c.crowded(w)
+	}
+	if w.Type == WindowCalendar {
+		c.calendarWindow(w)
+	}
 	if w.When != "" {
 		c.marks.when = c.condition(c.body, "window.when", w.When)
 	}
@@ -94,6 +102,30 @@ func (c *compiler) window() {
 	}
 	if c.spec.Upstream() != "" && !slices.Contains([]string{WindowTumbling, WindowHopping, WindowCumulate, WindowCalendar}, w.Type) {
 		c.fault("window.type", "", "results of a pipeline are gathered by tumbling, hopping, cumulate and calendar windows, not %s", w.Type)
+	}
+}
+
+// calendarWindow checks what calendar windows are made of.
+func (c *compiler) calendarWindow(w *WindowSpec) {
+	if _, err := zones.Load(w.Zone); err != nil {
+		c.fault("window.zone", "", "%s", err)
+	}
+	if _, err := minutes(w.At); err != nil {
+		c.fault("window.at", "", "%s", err)
+	}
+	if w.Unit == "shift" && len(w.Shifts) == 0 {
+		c.fault("window", "", "shifts is missing: unit shift needs the times at which shifts begin")
+	}
+	before := -1
+	for i, text := range w.Shifts {
+		m, err := minutes(text)
+		switch {
+		case err != nil:
+			c.fault(indexed("window.shifts", i), "", "%s", err)
+		case m <= before:
+			c.fault(indexed("window.shifts", i), "list each once, in the order of the day", "%q is not after the one before it, %q", text, w.Shifts[i-1])
+		}
+		before = m
 	}
 }
 

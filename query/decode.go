@@ -64,12 +64,14 @@ func (p *Plan) Decode(ev *edged.Event, topic string, payload []byte) error {
 	if err := p.key(in, ev, topic); err != nil {
 		return err
 	}
-	t, verdict := in.guard.Check(ev.EventTime, arrival)
-	if verdict == watermark.Refused {
-		return &edged.PoisonError{Cause: CauseFuture, Detail: "its time is further ahead of the gateway's clock than event_time.ahead_max"}
-	}
-	ev.EventTime = t
 	ev.Identity = p.identify(in, ev.Values, topic, payload)
+	switch t, verdict := in.guard.Check(ev.EventTime, arrival); verdict {
+	case watermark.Refused:
+		return &edged.PoisonError{Cause: CauseFuture, Detail: "its time is further ahead of the gateway's clock than event_time.ahead_max"}
+	case watermark.Clamped:
+		ev.Identity = ClampedIdentity(ev.Identity, ev.EventTime)
+		ev.EventTime = t
+	}
 	if err := in.look(ev); err != nil {
 		return err
 	}
@@ -122,6 +124,20 @@ func (in *input) keyFromTopic(ev *edged.Event, topic string) error {
 	return nil
 }
 
+// clamped marks the identities of events whose time was replaced.
+const clamped = 1 << 63
+
+// ClampedIdentity returns the identity of an event whose time, which was t, is
+// replaced by the latest that is believed. Sent again later, it gets another time:
+// its own is part of its identity. Others are below 1<<63, and 0 stays 0.
+func ClampedIdentity(identity uint64, t edged.Timestamp) uint64 {
+	if identity == 0 {
+		return 0
+	}
+	const odd = 0x9e3779b97f4a7c15
+	return clamped | (identity ^ odd*uint64(t))
+}
+
 // identify returns what equal events have in common; 0 means not deduplicated. A
 // key that stands for everything does not tell devices apart, but topics may.
 func (p *Plan) identify(in *input, values []edged.Value, topic string, payload []byte) uint64 {
@@ -131,7 +147,7 @@ func (p *Plan) identify(in *input, values []edged.Value, topic string, payload [
 		if in.spec.Key.Value != "" {
 			content = content*31 + xxhash.Sum64String(topic)
 		}
-		return max(content, 1)
+		return max(content>>1, 1)
 	case DedupFields:
 		known := false
 		p.scratch = p.scratch[:0]
@@ -140,7 +156,7 @@ func (p *Plan) identify(in *input, values []edged.Value, topic string, payload [
 			p.scratch = appendIdentity(p.scratch, values[slot])
 		}
 		if known {
-			return max(xxhash.Sum64(p.scratch), 1)
+			return max(xxhash.Sum64(p.scratch)>>1, 1)
 		}
 	}
 	return 0

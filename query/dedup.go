@@ -66,6 +66,11 @@ func (d *sightings) add(s sighting, limit int) (known bool, evicted int) {
 	return false, evicted
 }
 
+// knows reports whether an event of the identity was seen, at whatever time.
+func (d *sightings) knows(identity uint64) bool {
+	return slices.ContainsFunc(d.live(), func(s sighting) bool { return s.identity == identity })
+}
+
 // forget drops the sightings before t.
 func (d *sightings) forget(t edged.Timestamp) {
 	for d.head < len(d.all) && d.all[d.head].time < t {

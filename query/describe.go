@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -238,9 +239,12 @@ const (
 func (p *Plan) memoryLine() string {
 	text := fmt.Sprintf("per key about %d bytes", keyBytes)
 	if w := p.Window; w != nil {
-		text += fmt.Sprintf(" and %d for each open window, at most %d windows", windowBytes+aggregateBytes*len(p.Aggregates), w.WindowsMax)
+		text += fmt.Sprintf(" and %d for each open window", windowBytes+aggregateBytes*len(p.Aggregates))
+		if w.limited() {
+			text += fmt.Sprintf(", at most %d windows", w.WindowsMax)
+		}
 		if w.Type == WindowTumbling {
-			text += fmt.Sprintf(" (usually %d)", (p.Watermark.OutOfOrderness+w.AllowedLateness)/w.Size+2)
+			text += fmt.Sprintf(" (usually %d)", p.windowsNeeded())
 		}
 	}
 	for i := range p.rules {
@@ -252,6 +256,31 @@ func (p *Plan) memoryLine() string {
 		text += fmt.Sprintf("; identities %d bytes each, at most %d bytes", sightingBytes, int64(sightingBytes)*int64(p.Dedup.MaxEntries))
 	}
 	return text
+}
+
+// windowsNeeded returns how many windows a key has at once that sends all the time,
+// and 0 where that is not a matter of lengths.
+func (p *Plan) windowsNeeded() int64 {
+	w := p.Window
+	if w == nil || w.Type != WindowTumbling && w.Type != WindowHopping && w.Type != WindowCumulate {
+		return 0
+	}
+	waits := p.delay() + w.AllowedLateness
+	if p.ordered {
+		waits = 0 // events wait before them
+	}
+	return (w.Size+waits)/cmp.Or(w.Period, w.Step, w.Size) + 1
+}
+
+// delay returns how far the watermark may be behind the newest event.
+func (p *Plan) delay() int64 {
+	switch p.Watermark.Type {
+	case "bounded":
+		return p.Watermark.OutOfOrderness
+	case "quantile":
+		return p.Watermark.DelayMax
+	}
+	return 0
 }
 
 // Conditions says in sentences what the results are worth, given the qualities
@@ -274,6 +303,9 @@ func (p *Plan) Conditions() []string {
 		list = append(list, "the dedup horizon is shorter than a window is open: an event repeated later than that counts twice")
 	case p.Dedup.Horizon == 0 && p.endless():
 		list = append(list, fmt.Sprintf("an event may count however old it is: one repeated more than %s of event time later counts twice", millis(p.horizon())))
+	}
+	if needed := p.windowsNeeded(); p.gathers() && needed > int64(p.Window.WindowsMax) {
+		list = append(list, fmt.Sprintf("a key that sends all the time needs %d windows at once, and %d are kept: raise window.windows_max", needed, p.Window.WindowsMax))
 	}
 	for _, o := range slices.Concat(p.spec.Outputs, p.spec.LateOutput, p.spec.Alarms.Outputs) {
 		switch {

@@ -31,7 +31,7 @@ pipelines:
     dedup: {by: content, fields: [], horizon: 1s, max_entries: 9}
     watermark: {type: bounded, out_of_orderness: 2s, idle_timeout: 30s}
     backlog: {horizon: 1h, older_than: 2h}
-    window: {type: tumbling, size: 10s, offset: 1s, allowed_lateness: 1s, accumulation: accumulating, empty: false, windows_max: 9, trigger: {final_only: false}}
+    window: {type: tumbling, size: 10s, offset: 1s, allowed_lateness: 1s, accumulation: accumulating, empty: false, windows_max: 9}
     aggregates:
       - {name: n, function: count, where: v > 3}
       - {name: c, function: percentile, field: c, quantile: 0.5, relative_error: 0.02, max: 100}
@@ -43,7 +43,7 @@ pipelines:
     outputs: [{mqtt: {topic: x, qos: 1}}, {file: {path: g}}, {stdout: {}}]
     late_output: [stdout: {}]
 `,
-	"early":    base("window: {size: 10s, trigger: {early: {events: 3, repeat: true, until: {events: 9}}, late: {any: [{delay: 1s}, {every: 5s}]}}}", sumV),
+	"early":    base("window: {size: 10s, allowed_lateness: 1s, trigger: {early: {events: 3, repeat: true, until: {events: 9}}, late: {any: [{delay: 1s}, {every: 5s}]}}}", sumV),
 	"sequence": base("window: {size: 10s, trigger: {early: {sequence: [{events: 1}, {all: [{events: 2}, {delay: 1s}]}]}}}", sumV),
 	"hopping":  base("window: {type: hopping, size: 10s, period: 5s}", sumV),
 	"cumulate": base("window: {type: cumulate, size: 10s, step: 5s}", sumV),
@@ -204,7 +204,7 @@ var printCases = []struct {
 	{"join.upper", "join", "upper: 5s", "upper: 6s", states},
 	{"join.tolerance", "as_of", "tolerance: 5s", "tolerance: 6s", states},
 	{"join.events_max", "join", "events_max: 9", "events_max: 8", replays},
-	{"dedup dedup.by", "plain", "by: content, fields: []", "by: none", states},
+	{"dedup dedup.by", "plain", "by: content, fields: [], horizon: 1s, max_entries: 9", "by: none", states},
 	{"dedup.fields", "plain", "by: content, fields: []", "by: fields, fields: [s]", states},
 	{"dedup.horizon", "plain", "horizon: 1s", "horizon: 2s", replays},
 	{"dedup.max_entries", "plain", "max_entries: 9", "max_entries: 8", replays},
@@ -215,7 +215,7 @@ var printCases = []struct {
 	{"changes[].by", "changes", "by: 1", "by: 2", states},
 	{"changes[].percent", "changes", "percent: false", "percent: true", states},
 	{"changes[].max_interval", "changes", "max_interval: 10s", "max_interval: 9s", states},
-	{"order", "early", "outputs:", "order: event_time\n    outputs:", states},
+	{"order", "hopping", "outputs:", "order: event_time\n    outputs:", states},
 	{"order_max", "changes", "order_max: 9", "order_max: 8", replays},
 	{"watermark watermark.type", "plain", "type: bounded, out_of_orderness: 2s", "type: ascending", replays},
 	{"watermark.type", "quantile", "type: quantile, quantile: 0.9, delay_max: 10s", "type: bounded", states},
@@ -260,7 +260,7 @@ var printCases = []struct {
 	{"window.empty", "plain", "empty: false", "empty: true", states},
 	{"window.windows_max", "plain", "windows_max: 9", "windows_max: 8", replays},
 	{"window.elements_max", "sliding", "elements_max: 9", "elements_max: 8", replays},
-	{"window.trigger window.trigger.final_only", "plain", "final_only: false", "final_only: true", states},
+	{"window.trigger window.trigger.final_only", "hopping", "period: 5s}", "period: 5s, trigger: {final_only: true}}", states},
 	{"window.trigger.early window.trigger.early.events", "early", "{events: 3, repeat", "{events: 4, repeat", states},
 	{"window.trigger.early.repeat", "early", "repeat: true", "repeat: false", states},
 	{"window.trigger.early.until", "early", "until: {events: 9}", "until: {events: 8}", states},

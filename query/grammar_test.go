@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -84,6 +85,10 @@ var grammar = map[string]string{
 	"as_of":     "pipelines:" + joinHead + "    join: {type: as_of, kind: left, tolerance: 9ms}\n    window: {type: state, change_of: l_s}\n    aggregates: [{name: n, function: count}, {name: v, function: sum, field: r_v}]\n",
 	"both":      "pipelines:" + joinHead + "    join: {type: window, kind: full}\n    window: {type: hopping, size: 9ms, period: 6ms}\n",
 	"looked":    "tables: [{name: limits, file: x, key: name, fields: [{name: high, type: number}, {name: area, type: text}]}]\n" + one(slow, "lookup: [{table: limits, key: s, fields: [high, area]}]", "filter: v < high", "window: {size: 10ms}", "aggregates: [{name: n, function: count}, {name: a, function: last, field: area}]"),
+	"ahead":     guarded(one(slow, "window: {type: session, gap: 4ms, allowed_lateness: 20ms, trigger: {early: {delay: 3ms}}}", sums)),
+	"aheads":    guarded(one(slow, "order: event_time", "order_max: 4", "backlog: {horizon: 1h}", "window: {type: state, change_of: s}", sums)),
+	"clamped":   strings.ReplaceAll(guarded(one(slow, "dedup: {by: fields, fields: [s, v]}", "window: {size: 10ms}", sums)), "ahead_max: 5ms", "ahead_max: 5ms, ahead: clamp"),
+	"groups":    guarded("pipelines:\n" + pipelineOf("p", slow, "window: {type: count, count: 2, partial: true}", sums) + fmt.Sprintf(gather, "", "")),
 	"stages": "pipelines:\n" + pipelineOf("p", slow, "window: {type: session, gap: 4ms, allowed_lateness: 20ms, accumulation: retracting}", sums) + `
   - name: q
     source: {pipeline: p}
@@ -97,6 +102,9 @@ var grammar = map[string]string{
     late_output: [stdout: {}]
 `,
 }
+
+// guarded lets the events of a document be ahead of the gateway's clock a little only.
+func guarded(text string) string { return strings.ReplaceAll(text, "ahead_max: 0s", "ahead_max: 5ms") }
 
 var grammarTables = map[string]string{"limits": "name,high,area\nx,5,north\ny,9,\n"}
 

@@ -16,8 +16,9 @@ import (
 // come, and what stands before them. Every key has a live one, and while it
 // uploads a backlog another one for that.
 type lane struct {
-	windows windows.State
-	steps   *steps // nil: events go straight to the windows, and nothing is learned
+	windows  windows.State
+	steps    *steps          // nil: events go straight to the windows, and nothing is learned
+	believed edged.Timestamp // newest event time that is not ahead of the gateway's clock; MinTimestamp: none
 }
 
 // steps is what stands between the events and the windows of a lane.
@@ -46,7 +47,7 @@ func (f *fold) newLive() lane {
 
 // newLane returns a lane without events, whose windows nobody watches.
 func (f *fold) newLane() lane {
-	var l lane
+	l := lane{believed: edged.MinTimestamp}
 	switch {
 	case f.plan.suppress != nil:
 		l.windows = f.plan.newSuppressing()
@@ -103,11 +104,28 @@ func (l *lane) add(f *fold, out *edged.Output, ev *edged.Event, by windows.Momen
 		l.drain(f, out, by)
 	case ev.EventTime < s.watermark:
 		refuse(out, ev, s.watermark, false)
-	case s.order.Len() >= f.plan.spec.Order.Max:
-		refuse(out, ev, s.watermark, true)
 	default:
 		s.order.Add(ev)
 	}
+}
+
+// believe notes an event time that may say something about time.
+func (l *lane) believe(t edged.Timestamp) { l.believed = max(l.believed, t) }
+
+// limit refuses an event if one too many waits to be put in order: the one that is
+// furthest ahead, so that those that time comes to first have room. It follows the
+// watermark, for the event that moves it makes room itself.
+func (l *lane) limit(f *fold, out *edged.Output, by windows.Moment) {
+	s := l.steps
+	if s == nil || s.order.Len() <= f.plan.spec.Order.Max {
+		return
+	}
+	last := s.order.Len() - 1
+	ev := edged.Event{Key: by.Key}
+	s.order.Event(last, &ev)
+	ev.Seq = by.Trigger
+	refuse(out, &ev, s.watermark, true)
+	s.order.Remove(last)
 }
 
 // part returns the values of the stream that the event is of.
@@ -295,10 +313,15 @@ func (l *lane) stray(p *Plan, out *edged.Output, e *joins.Stray, by windows.Mome
 	})
 }
 
-// pending returns the watermark at which nothing of the lane waits any more for
-// time to pass, as far as that is known, and false when nothing does.
-func (l *lane) pending() (edged.Timestamp, bool) {
+// pending returns the watermark at which silence has nothing of the lane left to
+// close, as far as that is known, and false when it has nothing to close. Silence
+// says no more about time than the events before it did: what only events ahead of
+// the gateway's clock are in stays open.
+func (l *lane) pending(f *fold) (edged.Timestamp, bool) {
 	last, waits := l.windows.Pending()
+	if end := f.lastEnd(l.believed); last > end {
+		last, waits = end, waits && (end > l.windows.Watermark() || f.plan.closesBySilence())
+	}
 	if last == edged.MaxTimestamp {
 		last, waits = edged.MinTimestamp, false // a window for all time does not wait for silence
 	}
@@ -309,9 +332,13 @@ func (l *lane) pending() (edged.Timestamp, bool) {
 	}
 	if s := l.steps; s != nil {
 		if s.join != nil {
-			also(s.join.Pending())
+			at, ok := s.join.Pending()
+			if end := f.lastPartner(l.believed); at > end {
+				at, ok = end, ok && end > s.watermark
+			}
+			also(at, ok)
 		}
-		if n := s.order.Search(watermark.Limit); n > 0 {
+		if n := s.order.Search(min(l.believed.Add(1), watermark.Limit)); n > 0 {
 			also(s.order.At(n-1).Time.Add(1), true)
 		}
 		if at, held := l.held(); held {
@@ -325,10 +352,10 @@ func (l *lane) pending() (edged.Timestamp, bool) {
 // released by one advance waits for the next.
 const closings = 4
 
-// close brings the lane to rest: nothing in it waits for time any more.
+// close brings the lane to rest: nothing in it waits for silence any more.
 func (l *lane) close(f *fold, out *edged.Output, by windows.Moment) {
 	for range closings {
-		to, waits := l.pending()
+		to, waits := l.pending(f)
 		if !waits {
 			return
 		}
@@ -388,7 +415,8 @@ func (l *lane) appendBinary(dst []byte) []byte {
 			dst = s.chain.AppendBinary(dst)
 		}
 	}
-	return l.windows.AppendBinary(dst)
+	dst = l.windows.AppendBinary(dst)
+	return binary.AppendVarint(dst, int64(l.believed)-int64(l.watermark()))
 }
 
 // restoreLane reads what appendBinary of a lane like l, which is empty, wrote, and
@@ -402,7 +430,12 @@ func (f *fold) restoreLane(l lane, data []byte) (_ lane, rest []byte, err error)
 	if data, err = l.windows.Restore(data); err != nil {
 		return l, nil, fmt.Errorf("restore the windows: %w: %w", ErrState, err)
 	}
-	return l, data, nil
+	distance, n := binary.Varint(data)
+	if n <= 0 {
+		return l, nil, fmt.Errorf("restore the newest time: %w", ErrState)
+	}
+	l.believed = edged.Timestamp(int64(l.watermark()) + distance)
+	return l, data[n:], nil
 }
 
 // restore reads the steps of a lane and returns the bytes behind them.

@@ -239,8 +239,8 @@ func (p *Plan) appendID(dst []byte, r *edged.Result) []byte {
 		// A window may be taken back, or filled from a backlog, more than once.
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(r.Trigger))
 	}
-	if r.Kind == edged.LateResult && p.Upstream() != "" {
-		// One record may make many members say something about the same time.
+	if r.Kind == edged.LateResult && (p.Upstream() != "" || p.spec.Join != nil) {
+		// One record may make many members, or matches, say something about the same time.
 		for _, v := range r.Values {
 			dst = append(v.AppendJSON(dst), ',')
 		}

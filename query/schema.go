@@ -61,7 +61,7 @@ func inputKeys() []Key {
 		{at + "event_time.field", "text", Required, "Path of the member that holds the time."},
 		{at + "event_time.unit", units, "ms", "Unit since the Unix epoch, or rfc3339 for a text. Fractions of a millisecond are cut towards the past."},
 		{at + "event_time.ahead_max", "duration", "10m", "How far an event time may be ahead of the gateway's clock. An event beyond that never moves time on. 0s: as far as it likes. The guard rests while the gateway's clock cannot be trusted."},
-		{at + "event_time.ahead", "accept|clamp|dead_letter", "accept", "What becomes of an event further ahead: it counts, but does not move the watermark; its time becomes the latest allowed; or it is refused."},
+		{at + "event_time.ahead", "accept|clamp|dead_letter", "accept", "What becomes of an event further ahead: it counts, but neither it nor silence after it moves the watermark there; its time becomes the latest allowed; or it is refused."},
 		{at + "fields", "list", "", "The members of the payload that expressions and aggregates use."},
 		{at + "fields[].name", "text", Required, "Name in expressions and aggregates: a letter or _, then letters, digits and _."},
 		{at + "fields[].type", "number|text|bool", Required, "Type; a payload with another type is refused."},

@@ -27,18 +27,18 @@ func windowTypes() []string {
 func timeKeys() []Key {
 	return []Key{
 		{"pipelines[].order", "arrival|event_time", "", "In which order events reach the windows. With event_time they wait for the watermark and leave in the order of their times; an event behind the watermark is late. State windows, sessions with max_duration, changes and as_of joins need it, and have it by default; everything else takes events as they arrive."},
-		{"pipelines[].order_max", "whole number", "4096", "Limit of events per key that wait to be put in order. Beyond it events are refused and counted."},
+		{"pipelines[].order_max", "whole number", "4096", "Limit of events per key that wait to be put in order. Beyond it the one that is furthest ahead is refused, and counted."},
 		{"pipelines[].watermark", "map", "", "How event time is known to pass, per key."},
 		{"pipelines[].watermark.type", "bounded|ascending|punctuated|quantile|manual", "bounded", "bounded: the newest time less out_of_orderness. ascending: times of a key strictly rise. punctuated: a field of the events says it. quantile: the newest time less a delay that is learned. manual: only the driver moves it."},
 		{"pipelines[].watermark.out_of_orderness", "duration", "2s", "How far events of one key may be out of order. Windows close this much later. For quantile it is the least delay."},
-		{"pipelines[].watermark.idle_timeout", "duration", "30s", "Silence after which the windows of a key close without a further event. 0s: never, and so for manual watermarks. In a pipeline that gathers the results of another one it comes on top of the length of that one's windows and its own idle_timeout, because members speak when their windows have ended."},
+		{"pipelines[].watermark.idle_timeout", "duration", "30s", "Silence after which the windows of a key close without a further event. 0s: never. Manual watermarks have none. In a pipeline that gathers the results of another one it comes on top of the length of that one's windows and its own idle_timeout, because members speak when their windows have ended."},
 		{"pipelines[].watermark.field", "text", "", "punctuated: the number field that holds the watermark, in milliseconds since the Unix epoch. Null says nothing."},
 		{"pipelines[].watermark.quantile", "number", "0.99", "quantile: the share of events that the learned delay should cover."},
 		{"pipelines[].watermark.delay_max", "duration", "1m", "quantile: the longest delay that is learned."},
 		{"pipelines[].watermark.per", "text", "", "The text field that names the source of an event, when several sources share a key. Each has its own watermark, and the key's is the smallest of those that are not idle."},
 		{"pipelines[].watermark.sources_max", "whole number", "1024", "Limit of sources per key. Events of a source beyond it do not move the watermark, and are counted."},
 		{"pipelines[].backlog", "map", "", "What becomes of readings that a device uploads long after they were taken."},
-		{"pipelines[].backlog.horizon", "duration", "0s", "Events too late for their windows, but no older than this behind the watermark, are gathered in windows of their own, whose results are marked historical. 0s: they are late."},
+		{"pipelines[].backlog.horizon", "duration", "0s", "Events too late for their windows, but no older than this behind the watermark, are gathered in windows of their own, whose results are marked historical. It is longer than allowed_lateness, and needs an idle_timeout. 0s: they are late."},
 		{"pipelines[].backlog.older_than", "duration", "1h", "Results about windows that ended longer ago than this when they came in are marked historical, too."},
 		{"pipelines[].group", "map", "", "For pipelines that gather the results of another one."},
 		{"pipelines[].group.members", "list", "", "Members that a key waits for from its first contribution on, until they are idle. Others are waited for once they have been heard. For groups of which all keys have the same members."},
@@ -73,7 +73,7 @@ func windowKeys() []Key {
 		{"pipelines[].window.allowed_lateness", "duration", "0s", "How long after its end a window takes late events. By default each of them fires the window again."},
 		{"pipelines[].window.accumulation", "accumulating|discarding|retracting", "accumulating", "What a window that fires again holds: everything so far; what came since it fired last; or everything, after a result that takes the one before back."},
 		{"pipelines[].window.empty", "bool", "false", "Fire windows without events, too."},
-		{"pipelines[].window.windows_max", "whole number", "1024", "Limit of windows per key whose state is kept. Events for more are refused and counted."},
+		{"pipelines[].window.windows_max", "whole number", "1024", "Limit of windows per key whose state is kept. Events for more are refused and counted. State, sliding and global windows have none, and neither have sessions with max_duration."},
 		{"pipelines[].window.elements_max", "whole number", "4096", "sliding: limit of events per key that are kept."},
 		{"pipelines[].window.trigger", "map", "", "When windows fire, apart from their end."},
 		{"pipelines[].window.trigger.final_only", "bool", "false", "Fire once, when no late event can come any more."},
@@ -85,7 +85,7 @@ func windowKeys() []Key {
 func conditionKeys() []Key {
 	const early = "pipelines[].window.trigger.early"
 	return []Key{
-		{"pipelines[].window.trigger.late", "map", "", "When windows fire again after their end, written like early. By default for every late event."},
+		{"pipelines[].window.trigger.late", "map", "", "When windows fire again after their end, written like early. By default for every late event. It needs allowed_lateness."},
 		{early, "map", "", "Fire before the end of the window: when one of the following holds."},
 		{early + ".events", "whole number", "", "when this many events have come since the window fired last"},
 		{early + ".delay", "duration", "", "this much processing time after the first event since then"},

@@ -24,7 +24,7 @@ const count = "aggregates: [{name: n, function: count}]"
 
 // Two streams may say the same at the same time.
 func TestJoinOfEqualPayloads(t *testing.T) {
-	w := openWorld(t, "pipelines:"+joinHead+"    join: {}\n", nil)
+	w := openWorld(t, "pipelines:"+joinHead+"    join: {lower: 0s}\n", nil)
 	w.send("in/left", message(1, `,"v":1`))
 	w.send("in/right", message(1, `,"v":1`))
 	w.send("in/right", message(1, `,"v":1`))
@@ -36,7 +36,7 @@ func TestJoinOfEqualPayloads(t *testing.T) {
 
 // What is constant is computed for matches, too.
 func TestConstantsOfJoins(t *testing.T) {
-	w := openWorld(t, "pipelines:"+joinHead+`    join: {}
+	w := openWorld(t, "pipelines:"+joinHead+`    join: {lower: 0s}
     compute: [{name: k, expression: "7"}]
     window: {size: 10ms}
     aggregates: [{name: n, function: count, where: "true"}, {name: k, function: sum, field: k}, {name: none, function: count, where: "l_v > 5"}]
@@ -410,15 +410,15 @@ func TestWindowsWaitForWhatIsHeld(t *testing.T) {
 func TestOrder(t *testing.T) {
 	w := openWorld(t, one(slow, "order: event_time", "order_max: 2", "emit: [v]"), nil)
 	w.values(13, 1, 11, 2, 12, 3)
-	w.want("a third that would wait", "p.late {key:a,event_time:12,window_end:13,values:{v:3,s:null,b:null,m:null},pane:dropped_late watermark")
+	w.want("one too many", "p.late {key:a,event_time:13,window_end:14,values:{v:1,s:null,b:null,m:null},pane:dropped_late watermark")
 	if w.counts[2] != 1 || len(w.missed) != 1 || !w.missed[0].Limit || w.tasks[0]["a"].Open() != 2 {
 		t.Errorf("counts %v, missed %v, %d open", w.counts, w.missed, w.tasks[0]["a"].Open())
 	}
 	w.values(7, 4)
 	w.want("behind the watermark", "p.late {key:a,event_time:7,window_end:8,values:{v:4,s:null,b:null,m:null},pane:dropped_late watermark")
 	w.tick(100)
-	w.want("silence", "p {key:a,event_time:11,v:2 idle", "p {key:a,event_time:13,v:1 idle")
-	w.values(13, 5, 14, 6)
+	w.want("silence", "p {key:a,event_time:11,v:2 idle", "p {key:a,event_time:12,v:3 idle")
+	w.values(12, 5, 14, 6)
 	w.end()
-	w.want("time has come to 14", "p.late {key:a,event_time:13,window_end:14,values:{v:5,s:null,b:null,m:null},pane:dropped_late watermark", "p {key:a,event_time:14,v:6 end")
+	w.want("time has come to 14", "p.late {key:a,event_time:12,window_end:13,values:{v:5,s:null,b:null,m:null},pane:dropped_late watermark", "p {key:a,event_time:14,v:6 end")
 }

@@ -22,7 +22,7 @@ var (
 )
 
 // taskFormat is the version of the encoding that [Task.AppendBinary] writes.
-const taskFormat = 2
+const taskFormat = 3
 
 // Task is the state of one key in one pipeline: what it has seen, how far its
 // time has come, and its windows.
@@ -105,7 +105,9 @@ func (t *Task) Observe(out *edged.Output, ev *edged.Event, now edged.Timestamp) 
 	}
 	from := len(out.Results)
 	if t.more != nil {
-		t.more.arrived = ev.Arrival
+		if ev.From == nil || ev.Arrival != 0 { // what a tick has caused came in long ago
+			t.more.arrived = ev.Arrival
+		}
 		t.expire(out, ev.Seq, now)
 		t.settle(out, ev.Seq, now)
 	}
@@ -134,6 +136,7 @@ func (t *Task) take(out *edged.Output, ev *edged.Event, now edged.Timestamp) {
 		return
 	}
 	t.advance(out, t.observed(out, ev, now), by)
+	t.live.limit(t.fold, out, by)
 }
 
 // expire takes the sources out of the watermark that have been silent for too
@@ -163,7 +166,7 @@ func (t *Task) follow(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 // ahead reports whether the time of an event is further ahead of our clock than can be
 // believed.
 func (t *Task) ahead(ev *edged.Event) bool {
-	return ev.From == nil && ev.EventTime > t.fold.plan.inputs[ev.Stream].guard.Until(ev.Arrival)
+	return ev.From == nil && ev.EventTime > t.fold.plan.until(ev.Stream, ev.Arrival)
 }
 
 // Expect tells the task that its key is to have events from now on, or, when it is
@@ -186,10 +189,13 @@ func (t *Task) observed(out *edged.Output, ev *edged.Event, now edged.Timestamp)
 	if ev.From != nil {
 		return t.told(out, ev.From, now)
 	}
-	until := f.plan.inputs[ev.Stream].guard.Until(ev.Arrival)
+	until := f.plan.until(ev.Stream, ev.Arrival)
 	mark := watermark.None
 	if slot := f.plan.marks.mark; slot >= 0 && ev.Values[slot].Kind == edged.Number {
 		mark = timestamp(ev.Values[slot].Float())
+	}
+	if ev.EventTime <= until {
+		t.live.believe(ev.EventTime)
 	}
 	ahead := ev.EventTime > until || mark > until || mark == edged.MaxTimestamp
 	if ahead {
@@ -215,6 +221,11 @@ func (t *Task) told(out *edged.Output, from *edged.Contribution, now edged.Times
 	s, sources := &t.fold.strategy, t.sources()
 	if from.Retract || from.Watermark == edged.MaxTimestamp || s.Kind == watermark.KindManual {
 		return sources.Current() // where the input has ended, the group ends by itself
+	}
+	// Its window may hold only events that were ahead of the gateway's clock. While
+	// nothing is known of that but ticks, the member's watermark must say so.
+	if until := max(from.Watermark, t.fold.plan.until(0, max(t.more.arrived, 1))); from.Start <= until {
+		t.live.believe(min(from.End.Add(-1), until))
 	}
 	w := min(from.Watermark, from.End)
 	if s.Kind == watermark.KindBounded {
@@ -274,7 +285,9 @@ func (t *Task) fill(out *edged.Output, ev *edged.Event, by windows.Moment) {
 	p.active = by.Now
 	from, missed := len(out.Results), out.Late+out.Overflow
 	p.add(f, out, ev, by)
+	p.believe(ev.EventTime)
 	p.advance(f, out, p.observe(f, ev.EventTime, watermark.None), by)
+	p.limit(f, out, by)
 	historical(out, from)
 	if out.Late+out.Overflow == missed {
 		out.Historical++
@@ -384,7 +397,7 @@ func (t *Task) SourceIdle(out *edged.Output, source string, seq edged.Seq, now e
 // SourceActive notes a sign of life of a source of the key, which is waited for
 // from then on.
 func (t *Task) SourceActive(out *edged.Output, source string, seq edged.Seq, now edged.Timestamp) {
-	sources := t.sources()
+	sources, from := t.sources(), len(out.Results)
 	if sources == nil {
 		return
 	}
@@ -392,6 +405,7 @@ func (t *Task) SourceActive(out *edged.Output, source string, seq edged.Seq, now
 		out.Overflow++
 	}
 	t.follow(out, seq, now)
+	t.label(out, from)
 }
 
 // End tells the task, at processing time now, that its bounded input has ended: all
@@ -425,7 +439,7 @@ func (t *Task) Active() edged.Timestamp { return t.active }
 // no event comes before it, and [edged.MaxTimestamp] when silence has no effect.
 func (t *Task) Due() edged.Timestamp {
 	timeout := t.fold.strategy.IdleTimeout
-	if _, waits := t.live.pending(); timeout == 0 || !waits && t.past() == nil {
+	if _, waits := t.live.pending(t.fold); timeout == 0 || !waits && t.past() == nil {
 		return edged.MaxTimestamp
 	}
 	return t.active.Add(timeout)
@@ -433,7 +447,8 @@ func (t *Task) Due() edged.Timestamp {
 
 // Open returns the number of windows whose state is kept, those that have not
 // ended and those that still take late events, and of events that wait for time. It
-// is not 0 while a tick can change anything.
+// is not 0 while a tick can change anything, and may stay above it when none can: a
+// window that only events ahead of the gateway's clock are in waits for other events.
 func (t *Task) Open() int {
 	n := t.live.open()
 	if p := t.past(); p != nil {
@@ -454,7 +469,7 @@ func (t *Task) awaitsSilence() bool {
 
 // Bytes returns about how much memory the state takes.
 func (t *Task) Bytes() int {
-	n := 96 + len(t.key) + t.live.bytes() + 16*cap(t.seen.all)
+	n := 104 + len(t.key) + t.live.bytes() + 16*cap(t.seen.all)
 	if sources := t.sources(); sources != nil {
 		n += 64 + sources.Bytes()
 	}
@@ -476,7 +491,11 @@ func (t *Task) duplicate(out *edged.Output, ev *edged.Event) bool {
 	}
 	// Equal payloads of the two streams of a join are not the same event.
 	const odd = 0x9e3779b97f4a7c15
-	known, evicted := t.seen.add(sighting{ev.EventTime, ev.Identity ^ odd*uint64(ev.Stream)}, t.fold.entriesMax)
+	s := sighting{ev.EventTime, ev.Identity ^ odd*uint64(ev.Stream)}
+	if ev.Identity&clamped != 0 && t.seen.knows(s.identity) {
+		return true
+	}
+	known, evicted := t.seen.add(s, t.fold.entriesMax)
 	out.Overflow += evicted
 	return known
 }

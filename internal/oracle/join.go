@@ -40,7 +40,7 @@ func (j *joined) tick() {
 // gathering does something with the windows behind the join, if there are any.
 func (j *joined) gathering(do func(*lane)) {
 	if j.gather != nil {
-		j.gather.now, j.gather.cause = j.now, j.cause
+		j.gather.now, j.gather.cause, j.gather.believed = j.now, j.cause, j.believed
 		do(j.gather)
 		j.out = append(j.out, j.gather.out...)
 		j.gather.out = nil
@@ -57,11 +57,16 @@ func (j *joined) follow(by int64, cause string) {
 	j.gathering(func(l *lane) { l.advance(to, cause) })
 }
 
-// waits adds to what a join waits for what the windows behind it do.
-func (j *joined) waits(end int64) (int64, bool) {
+// waits adds to what a join waits for what the windows behind it do. Partners of
+// what is believed can come until last.
+func (j *joined) waits(end, last int64) (int64, bool) {
+	if j.believed == minTime {
+		last = minTime
+	}
+	end = min(end, last)
 	ok := end > j.w
 	j.gathering(func(l *lane) {
-		if after, waits := l.windows.pending(); waits && after < maxTime && (!ok || after > end) {
+		if after, waits := l.silence(); waits && after < maxTime && (!ok || after > end) {
 			end, ok = after, true
 		}
 	})
@@ -106,7 +111,7 @@ func (j *joined) row(left, right *event, at *bounds) {
 	}
 	r := &Reading{Key: j.key, Time: t, Fields: map[string]any{"l_v": value(left), "r_v": value(right)}}
 	j.rows++
-	j.gathering(func(l *lane) { l.take(&event{r, j.now, j.rows, false}) })
+	j.gathering(func(l *lane) { l.take(&event{Reading: r, now: j.now, nth: j.rows}) })
 }
 
 // value returns that of an event, and null for nobody.
@@ -182,7 +187,7 @@ func (j *intervals) pending() (end int64, ok bool) {
 			end = max(end, add(j.last(e), 1))
 		}
 	}
-	return j.waits(end)
+	return j.waits(end, add(j.believed, max(0, j.Join.Upper, -j.Join.Lower), 1))
 }
 
 // asOf are joins with what the other stream said last.
@@ -225,7 +230,7 @@ func (j *asOf) pending() (end int64, ok bool) {
 	for _, left := range j.side(Left) {
 		end = max(end, add(left.Time, 1))
 	}
-	return j.waits(end)
+	return j.waits(end, add(j.believed, 1))
 }
 
 // windowed are joins of all that is in one window.
@@ -295,5 +300,5 @@ func (j *windowed) pending() (end int64, ok bool) {
 			end = max(end, at.end)
 		}
 	}
-	return end, end > j.w
+	return j.waits(end, lastEnd(j.Join.Windows, j.believed))
 }

@@ -11,7 +11,7 @@ type lane struct {
 }
 
 func newLane(c *Config, key string) *lane {
-	b := &base{Config: c, key: key, w: minTime}
+	b := &base{Config: c, key: key, w: minTime, believed: minTime}
 	l := &lane{base: b}
 	switch {
 	case c.Join != nil:
@@ -65,16 +65,43 @@ func (l *lane) advance(to int64, cause string) {
 	l.windows.advance(from, cause)
 }
 
+// silence returns how far silence moves time for the windows: not beyond the last one
+// that may have an event whose time is believed, and not to the end of all time.
+// Some windows take it for their end even if time stands still.
+func (l *lane) silence() (end int64, ok bool) {
+	end, ok = l.windows.pending()
+	if last := lastEnd(l.Window, l.believed); l.Join == nil && ok && end > last {
+		end, ok = last, last > l.w || l.Window.Type == CountType || l.Window.Type == StateType
+	}
+	return end, ok && end < maxTime
+}
+
+// lastEnd returns the end of the last window that an event at t can be in.
+func lastEnd(w Windowing, t int64) int64 {
+	switch {
+	case t == minTime:
+		return t
+	case w.Type == SessionType:
+		return add(t, w.Gap)
+	case w.Type == SlidingType:
+		return add(t, w.LookAhead, 1)
+	case w.Type == CountType || w.Type == StateType:
+		return add(t, 1)
+	}
+	end := t
+	for _, at := range assign(w, t) {
+		end = max(end, at.end)
+	}
+	return end
+}
+
 // close closes what is open because of silence. Events that wait may open windows
 // in their turn.
 func (l *lane) close() {
 	for range 3 {
-		end, ok := l.windows.pending()
-		if ok && end == maxTime { // silence must not end all time
-			end, ok = 0, false
-		}
+		end, ok := l.silence()
 		for _, e := range l.waiting {
-			if after := add(e.Time, 1); after < maxTime && (!ok || after > end) {
+			if after := add(e.Time, 1); e.Time <= l.believed && after < maxTime && (!ok || after > end) {
 				end, ok = after, true
 			}
 		}

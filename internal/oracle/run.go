@@ -12,6 +12,8 @@ type event struct {
 	*Reading
 	now   int64 // processing time at which windows got it
 	nth   int   // arrival, over the whole script
+	said  int64 // its time before it was clamped
+	far   bool  // its time is ahead of the gateway's clock
 	ahead bool  // it says nothing about time
 }
 
@@ -29,6 +31,8 @@ type base struct {
 	key string
 	w   int64 // no event before it is expected
 	now int64 // processing time
+
+	believed int64 // the newest time of an event that is not ahead; minTime: none
 
 	cause string // what makes events and time come
 	out   []Line
@@ -60,7 +64,7 @@ func Run(c Config, steps []Step) []Line {
 			manual = max(manual, s.Time)
 		}
 		for at := range s.Readings {
-			e := c.Guard.judge(&event{&s.Readings[at], now, arrived, false}, c.Watermark.Field)
+			e := c.Guard.judge(&event{Reading: &s.Readings[at], now: now, nth: arrived, said: s.Readings[at].Time}, c.Watermark.Field)
 			arrived++
 			if e == nil {
 				lines = append(lines, Line{Step: i, Key: s.Readings[at].Key, Kind: RefusedLine, Start: s.Readings[at].Time})
@@ -100,7 +104,8 @@ func (g Guard) judge(e *event, mark string) *event {
 		e.Reading = &clamped
 	}
 	m, marked := e.Fields[mark].(float64)
-	e.ahead = e.Time > until || marked && int64(m) > until
+	e.far = e.Time > until
+	e.ahead = e.far || marked && int64(m) > until
 	return e
 }
 
@@ -130,7 +135,6 @@ func (t *task) step(s Step, now int64) {
 	case ActiveStep:
 		t.sources.enter(s.Source, t.now, t.w)
 		t.advance(t.sources.least(), t.left())
-		return // which is about time, and not about the past
 	case EndStep:
 		t.history(func(past *lane) { past.advance(maxTime, "end") })
 		t.past = nil
@@ -161,7 +165,7 @@ func (t *task) observe(e *event) {
 	t.now, t.active, t.cause, t.arrived = e.now, e.now, "watermark", e.Arrival
 	said := len(t.out)
 	t.settle()
-	id := fmt.Sprint(e.Time, " ", e.ID, " ", e.Stream)
+	id := fmt.Sprint(e.said, " ", e.Time != e.said, " ", e.ID, " ", e.Stream)
 	if !t.Dedup || e.ID == "" || !t.seen[id] {
 		t.seen[id] = true
 		t.take(e)
@@ -178,6 +182,9 @@ func (t *task) take(e *event) {
 		t.fill(e)
 		return
 	}
+	if !e.far {
+		t.believed = max(t.believed, e.Time)
+	}
 	t.advance(t.sources.observe(e, t.w), "watermark")
 }
 
@@ -190,6 +197,7 @@ func (t *task) fill(e *event) {
 	t.history(func(past *lane) {
 		past.cause = "watermark"
 		past.take(e)
+		past.believed = max(past.believed, e.Time)
 		if t.Watermark.Type != Punctuated { // marks are about what is live
 			past.advance(after(t.Watermark, e), "watermark")
 		}

@@ -48,9 +48,8 @@ func Check(run Runner, c Case) *Difference {
 }
 
 // settle sorts what has no order of its own: the keys within a step, and events that
-// were refused or late among the panes of one. What comes late at one time in one
-// step is one line: matches of a join that one event has made are told like that.
-func settle(lines []oracle.Line) (settled []oracle.Line) {
+// were refused or late among the panes of one.
+func settle(lines []oracle.Line) []oracle.Line {
 	rank := func(l oracle.Line) int {
 		switch l.Kind {
 		case oracle.RefusedLine:
@@ -63,17 +62,7 @@ func settle(lines []oracle.Line) (settled []oracle.Line) {
 	slices.SortStableFunc(lines, func(a, b oracle.Line) int {
 		return cmp.Or(cmp.Compare(a.Step, b.Step), cmp.Compare(a.Key, b.Key), cmp.Compare(rank(a), rank(b)))
 	})
-	for _, l := range lines {
-		if n := len(settled); n > 0 && l.Kind == oracle.LateLine {
-			if last := &settled[n-1]; last.Kind == l.Kind && last.Step == l.Step && last.Key == l.Key && last.Start == l.Start {
-				last.Windows += " " + l.Windows
-				last.Dropped, last.Historical, last.End = last.Dropped || l.Dropped, last.Historical || l.Historical, l.End
-				continue
-			}
-		}
-		settled = append(settled, l)
-	}
-	return settled
+	return lines
 }
 
 // Shrink takes steps and events of bundles away for as long as a case still

@@ -21,7 +21,6 @@
 //   - Values are small whole numbers, so that sums and means are exact.
 //   - The order of late lines among panes of one step and key is not compared, nor
 //     are the values of late events.
-//   - Silence is not combined with events that are accepted ahead of the clock.
 //   - Changes and learned delays are not among the random pipelines; packages changes
 //     and watermark have models of their own.
 package timecheck

@@ -70,6 +70,9 @@ func RandomJoin(seed uint64) Case {
 	if c.Join.Type != oracle.WindowJoin && d.chance(40) {
 		gathered(d, &c)
 	}
+	if d.chance(25) {
+		c.Guard = guard(d)
+	}
 	return Case{c, script(d, c)}
 }
 
@@ -82,6 +85,7 @@ func gathered(d dice, c *oracle.Config) {
 	if c.Join.Type == oracle.AsOfJoin {
 		c.Lateness = 0 // its rows are in order
 	}
+	effective(c)
 	c.Columns = []oracle.Column{
 		{Name: "n", Function: "count"}, {Name: "l", Function: "collect", Field: "l_v"}, {Name: "r", Function: "collect", Field: "r_v"},
 	}
@@ -93,33 +97,28 @@ func RandomPast(seed uint64) Case {
 	d := dice{rand.New(rand.NewPCG(seed, 8))}
 	c := config(d, pick(d, oracle.TumblingType, oracle.HoppingType, oracle.CumulateType, oracle.SessionType, oracle.SlidingType, oracle.StateType))
 	c.WindowsMax, c.Empty = 0, false
-	if c.Watermark.Type == oracle.Manual && d.chance(50) {
-		c.Watermark = oracle.Watermark{OutOfOrderness: d.ms(0, 8), IdleTimeout: c.Watermark.IdleTimeout}
+	uploads, guarded := d.chance(67), d.chance(67)
+	switch {
+	case d.chance(30):
+		c.Watermark = oracle.Watermark{Type: oracle.Bounded, OutOfOrderness: d.ms(0, 3), Per: "src"}
+	case c.Watermark.Type == oracle.Manual && (uploads || d.chance(50)):
+		c.Watermark = oracle.Watermark{OutOfOrderness: d.ms(0, 8)}
 	}
-	if d.chance(20) {
-		c.Watermark.Type, c.Watermark.OutOfOrderness, c.Watermark.Per = oracle.Bounded, d.ms(0, 3), "src"
-		c.Watermark.Field = ""
+	if uploads || d.chance(50) { // silence ends an upload
+		c.Watermark.IdleTimeout = d.ms(1, 15)
 	}
-	switch d.IntN(3) {
-	case 0:
-		c.Guard = guard(d, &c)
-	case 1:
-		c.Guard = guard(d, &c)
-		fallthrough
-	default:
-		c.Backlog = oracle.Backlog{Horizon: d.ms(1, 40), OlderThan: d.ms(0, 20)}
+	if uploads {
+		c.Backlog = oracle.Backlog{Horizon: c.Lateness + d.ms(1, 40), OlderThan: d.ms(0, 20)}
+	}
+	if guarded {
+		c.Guard = guard(d)
 	}
 	return Case{c, script(d, c)}
 }
 
-// guard chooses what becomes of events from the future. Silence closes the windows
-// of accepted ones, too, which is not what it should do; it is left out with them.
-func guard(d dice, c *oracle.Config) oracle.Guard {
-	g := oracle.Guard{AheadMax: d.ms(1, 10), Policy: pick(d, oracle.Accept, oracle.Clamp, oracle.Refused)}
-	if g.Policy == oracle.Accept {
-		c.Watermark.IdleTimeout = 0
-	}
-	return g
+// guard chooses what becomes of events from the future.
+func guard(d dice) oracle.Guard {
+	return oracle.Guard{AheadMax: d.ms(1, 10), Policy: pick(d, oracle.Accept, oracle.Clamp, oracle.Refused)}
 }
 
 func config(d dice, kind string) oracle.Config {
@@ -145,6 +144,7 @@ func config(d dice, kind string) oracle.Config {
 	if kind == oracle.CalendarType {
 		c.Lateness *= 3_600_000
 	}
+	effective(&c)
 	if d.chance(25) {
 		c.Watermark.IdleTimeout = d.ms(1, 15)
 	}
@@ -175,6 +175,22 @@ func firing(d dice, c *oracle.Config) {
 	}
 }
 
+// effective takes away what has no effect beside the rest: documents must not say it.
+func effective(c *oracle.Config) {
+	if c.Window.Type == oracle.GlobalType {
+		c.Lateness, c.Trigger.FinalOnly, c.WindowsMax = 0, false, 0
+	}
+	if c.Lateness == 0 {
+		c.Trigger.Late = nil
+	}
+	if c.Trigger.FinalOnly || c.Trigger.Early == nil && c.Lateness == 0 {
+		c.Accumulation = ""
+	}
+	if c.Window.Type == oracle.CumulateType && c.Window.Size/c.Window.Step > int64(c.WindowsMax) {
+		c.WindowsMax = 0
+	}
+}
+
 func windowing(d dice, kind string) oracle.Windowing {
 	w := oracle.Windowing{Type: kind}
 	switch kind {
@@ -190,7 +206,7 @@ func windowing(d dice, kind string) oracle.Windowing {
 	case oracle.SessionType:
 		w.Gap = d.ms(1, 8)
 		if d.chance(25) {
-			w.MaxDuration = d.ms(1, 20)
+			w.MaxDuration = w.Gap + d.ms(1, 12)
 		}
 	case oracle.CountType:
 		w.Count, w.Partial = d.IntN(4)+1, d.chance(50)
@@ -301,7 +317,7 @@ func script(d dice, c oracle.Config) []oracle.Step {
 		if c.Window.Unit == "month" || c.Window.Unit == "week" {
 			w.unit = 40_000_000
 		}
-	} else if d.chance(3) && !c.Empty && c.Join == nil && c.Guard.AheadMax == 0 {
+	} else if d.chance(3) && !c.Empty && c.Join == nil {
 		w.front = pick[int64](d, math.MaxInt64-30, math.MinInt64+30)
 	}
 	if d.chance(30) {
@@ -318,15 +334,16 @@ func script(d dice, c oracle.Config) []oracle.Step {
 }
 
 func (w *course) next() oracle.Step {
+	moved := w.config.Backlog.Horizon+w.config.Guard.AheadMax > 0 // by silence, too
 	switch n := w.IntN(100); {
-	case n < 8:
+	case n < 8 || moved && n >= 92:
 		w.now += w.ms(0, 12)
 		return oracle.Step{Kind: oracle.ProcessingTimeStep, Time: w.now}
 	case n < 14:
 		return oracle.Step{Kind: oracle.RestoreStep}
 	case n < 32 && w.config.Watermark.Type == oracle.Manual:
 		return oracle.Step{Kind: oracle.WatermarkStep, Time: w.at(-10, 6)}
-	case n < 22 && w.config.Watermark.Per != "":
+	case n < 32 && w.config.Watermark.Per != "":
 		return oracle.Step{Kind: pick(w.dice, oracle.IdleStep, oracle.IdleStep, oracle.ActiveStep), Source: pick(w.dice, sourceNames()...)}
 	case n < 18 && w.config.Join != nil:
 		return oracle.Step{Kind: pick(w.dice, oracle.IdleStep, oracle.IdleStep, oracle.ActiveStep), Source: pick(w.dice, oracle.Left, oracle.Right)}
@@ -358,7 +375,11 @@ func (w *course) at(low, high int64) int64 {
 
 func (w *course) reading() oracle.Reading {
 	if w.config.Dedup && len(w.sent) > 0 && w.chance(30) {
-		return pick(w.dice, w.sent...)
+		again := pick(w.dice, w.sent...)
+		if again.Arrival != 0 && w.chance(50) {
+			again.Arrival = w.at(-3, 15)
+		}
+		return again
 	}
 	w.front = w.at(0, 3)
 	r := oracle.Reading{Key: pick(w.dice, w.keys...), Fields: map[string]any{}}
@@ -389,6 +410,9 @@ func (w *course) reading() oracle.Reading {
 	}
 	if w.config.Backlog.Horizon+w.config.Guard.AheadMax > 0 && w.chance(80) {
 		r.Arrival = w.at(-3, 15)
+		if g := w.config.Guard; g.AheadMax > 0 && r.Arrival < math.MaxInt64-50 && w.chance(20) {
+			r.Time = r.Arrival + g.AheadMax + w.ms(1, 30)
+		}
 	}
 	if w.config.Dedup {
 		r.ID = pick(w.dice, "1", "2", "3", "4", "5", "6", "7", "8")

@@ -27,18 +27,15 @@ const fields = "[{name: v, type: number}, {name: a, type: bool}, {name: b, type:
 func Document(c oracle.Config) string {
 	var b strings.Builder
 	b.WriteString("pipelines:\n  - name: p\n")
-	if c.Guard.AheadMax > 0 {
-		m := members{"field: ts"}
-		m.duration("ahead_max", c.Guard.AheadMax)
-		m.text("ahead", c.Guard.Policy)
-		fmt.Fprintf(&b, "    event_time: %s\n", m)
+	if c.Guard.AheadMax > 0 && c.Join == nil {
+		fmt.Fprintf(&b, "    event_time: %s\n", eventTime(c.Guard))
 	}
 	fmt.Fprintf(&b, "    watermark: %s\n", watermark(c.Watermark))
 	if c.Dedup {
 		b.WriteString("    dedup: {horizon: 3660d}\n")
 	}
 	if c.Join != nil {
-		b.WriteString(joining(c.Join))
+		b.WriteString(joining(c.Join, c.Guard))
 		if c.Window.Type != "" {
 			gathering(&b, c)
 			return b.String()
@@ -67,8 +64,16 @@ func gathering(b *strings.Builder, c oracle.Config) {
 	}
 }
 
+// eventTime writes a guard against the future.
+func eventTime(g oracle.Guard) members {
+	m := members{"field: ts"}
+	m.duration("ahead_max", g.AheadMax)
+	m.text("ahead", g.Policy)
+	return m
+}
+
 // joining writes two streams and their join.
-func joining(j *oracle.Join) string {
+func joining(j *oracle.Join, g oracle.Guard) string {
 	m := members{"type: " + j.Type}
 	m.text("kind", map[string]string{"": "inner", oracle.Left: "left", oracle.Right: "right", oracle.Both: "full"}[j.Pads])
 	if j.Type == oracle.IntervalJoin {
@@ -78,7 +83,14 @@ func joining(j *oracle.Join) string {
 	if j.Type == oracle.AsOfJoin {
 		m.add("tolerance", fmt.Sprintf("%dms", j.Tolerance))
 	}
-	text := fmt.Sprintf("    streams: [{name: %s, fields: %s}, {name: %s, fields: %s}]\n    join: %s\n", oracle.Left, fields, oracle.Right, fields, m)
+	stream := func(name string) members {
+		s := members{"name: " + name, "fields: " + fields}
+		if g.AheadMax > 0 {
+			s.add("event_time", eventTime(g))
+		}
+		return s
+	}
+	text := fmt.Sprintf("    streams: [%s, %s]\n    join: %s\n", stream(oracle.Left), stream(oracle.Right), m)
 	if j.Type == oracle.WindowJoin {
 		text += fmt.Sprintf("    window: %s\n", window(oracle.Config{Window: j.Windows}))
 	}

@@ -67,9 +67,10 @@ func bundled(d dice, c Case) Case {
 	return c
 }
 
-// repeated delivers events twice, if the pipeline is to notice.
+// repeated delivers events twice, if the pipeline is to notice. What is refused
+// for its time is refused each time.
 func repeated(d dice, c Case) Case {
-	if !c.Config.Dedup {
+	if !c.Config.Dedup || c.Config.Guard.Policy == oracle.Refused {
 		return c
 	}
 	return c.each(func(s oracle.Step) []oracle.Step {
