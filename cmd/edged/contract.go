@@ -26,10 +26,14 @@ type contract struct {
 	// Since holds for a pipeline that was added or changed the last record before
 	// that: recovery must make nothing of it and what was before.
 	Since map[string]edged.Seq `json:"since,omitempty"`
+
+	// Document is the text of the configuration that the last run used, or went over to.
+	// Its variables have the values of now.
+	Document string `json:"document,omitempty"`
 }
 
 func newContract(s *setup) contract {
-	c := contract{Gateway: s.settings.GatewayID, Pipelines: map[string]string{}, Since: map[string]edged.Seq{}}
+	c := contract{Gateway: s.settings.GatewayID, Pipelines: map[string]string{}, Since: map[string]edged.Seq{}, Document: s.text}
 	for _, p := range s.plans {
 		c.Pipelines[p.Name()] = fingerprint(p)
 	}
@@ -53,7 +57,7 @@ func settleContract(dir string, s *setup, pos edged.Position, accept bool) (sinc
 	if err := old.allows(&now, s, pos, accept); err != nil {
 		return nil, failed(exitConfig, fmt.Errorf("data directory %s: %w", dir, err))
 	}
-	changed := false
+	changed := old.Document != now.Document
 	maps.Copy(now.Since, old.Since)
 	for name, print := range now.Pipelines {
 		before, known := old.Pipelines[name]
@@ -92,6 +96,36 @@ func (c *contract) allows(now *contract, s *setup, pos edged.Position, accept bo
 			p.Name(), pos.Seq-pos.Floor))
 	}
 	return errors.Join(faults...)
+}
+
+// predecessor returns the setup that must recover what is stored before s can go on from
+// there, nil if s can do so itself. A document whose variables have other values now is
+// not the one that it was.
+func predecessor(s *setup, pos edged.Position) (*setup, error) {
+	c, err := readContract(s.settings.DataDir)
+	if err != nil || c == nil || c.Gateway != s.settings.GatewayID || c.Document == s.text || pos.Sweep.Start == pos.Seq {
+		return nil, err
+	}
+	old, err := parseSetup(s.file, []byte(c.Document), os.Environ(), nil)
+	if err != nil {
+		return nil, nil
+	}
+	differs := false
+	for _, p := range old.plans {
+		if c.Pipelines[p.Name()] != fingerprint(p) {
+			return nil, nil
+		}
+		next := s.plan(p.Name())
+		differs = differs || next == nil || fingerprint(next) != fingerprint(p)
+	}
+	if !differs {
+		return nil, nil
+	}
+	old.settings = s.settings
+	if _, err := planReload(old, s); err != nil {
+		return nil, failed(exitConfig, fmt.Errorf("data directory %s: %w", s.settings.DataDir, err))
+	}
+	return old, nil
 }
 
 func readContract(dir string) (*contract, error) {

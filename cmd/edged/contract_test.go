@@ -117,3 +117,40 @@ func TestContractSince(t *testing.T) {
 		}
 	}
 }
+
+// TestPredecessor: after a crash what is stored is recovered with the configuration that
+// was in use, unless that is not to be had.
+func TestPredecessor(t *testing.T) {
+	demo := string(demoDocument)
+	slack := strings.Replace(demo, "out_of_orderness: 1s", "out_of_orderness: 2s", 1)
+	tail := edged.Position{Floor: 5, Seq: 9, Sweep: edged.Sweep{Start: 7}}
+	none := edged.Position{Floor: 5, Seq: 9, Sweep: edged.Sweep{Start: 9}}
+	for _, c := range []struct {
+		name  string
+		next  string
+		env   []string
+		pos   edged.Position
+		older bool
+		says  string
+	}{
+		{"the same", demo, nil, tail, false, ""},
+		{"another watermark", slack, nil, tail, true, ""},
+		{"another watermark, nothing to replay", slack, nil, none, false, ""},
+		{"another name", strings.Replace(demo, "name: device-windows", "name: other", 1), nil, tail, true, ""},
+		{"other topics", strings.Replace(demo, "agg/{key}", "results/{key}", 1), nil, tail, false, ""},
+		{"another window", strings.Replace(demo, "${EDGED_WINDOW", "${EDGED_OTHER", 1), []string{"EDGED_OTHER=7s"}, tail, false, "give the changed pipeline a new name"},
+		{"another gateway", slack, []string{"EDGED_GATEWAY_ID=other"}, tail, false, ""}, // refused by settleContract
+	} {
+		dir := "EDGED_DATA_DIR=" + t.TempDir()
+		if _, err := settleContract(strings.TrimPrefix(dir, "EDGED_DATA_DIR="), testSetup(t, demo, dir), edged.Position{}, false); err != nil {
+			t.Fatal(err)
+		}
+		old, err := predecessor(testSetup(t, c.next, append(c.env, dir)...), c.pos)
+		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if (old != nil) != c.older {
+			t.Errorf("%s: a predecessor: %v, want %v", c.name, old != nil, c.older)
+		}
+	}
+}

@@ -19,6 +19,7 @@ import (
 // daemon is a wired engine: what edged run and edged demo drive.
 type daemon struct {
 	setup    *setup
+	next     *setup // to be gone over to after recovery; nil: none
 	log      *slog.Logger
 	store    *persistence.Store
 	inlet    *mqtt.Source
@@ -49,11 +50,21 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 			err = errors.Join(err, opened.close())
 		}
 	}()
-	if d.inlet, err = newInlet(&s.settings.MQTT, s.specs, log); err != nil {
-		return nil, err
-	}
 	if d.store, err = persistence.Open(storeConfig(s.settings, log)); err != nil {
 		return nil, storeFailed(err)
+	}
+	if !choice.acceptChanges {
+		old, err := predecessor(s, d.store.Position())
+		if err != nil {
+			return nil, err
+		}
+		if old != nil {
+			log.Info("the configuration has changed; what is stored is recovered with the one before", "config", s.file)
+			d.setup, d.next, s = old, s, old
+		}
+	}
+	if d.inlet, err = newInlet(&s.settings.MQTT, s.specs, log); err != nil {
+		return nil, err
 	}
 	since, err := settleContract(s.settings.DataDir, s, d.store.Position(), choice.acceptChanges)
 	if err != nil {

@@ -20,27 +20,32 @@ import (
 	"edged/query"
 )
 
-// hangups calls reload for every SIGHUP until ctx ends.
+// hangups goes over to the next setup, if there is one, and then to what is in the file for
+// every SIGHUP, until ctx ends.
 func hangups(ctx context.Context, d *daemon, flags *pflag.FlagSet) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	ended := func(err error) {
+		if err != nil && ctx.Err() == nil {
+			d.refused.Add(1)
+			d.log.Error("the configuration was not taken; the one before stays in use", "err", err)
+		}
+	}
+	if d.next != nil {
+		ended(d.take(ctx, d.next))
+	}
 	for {
 		select {
 		case <-signals:
-			if err := d.reload(ctx, flags); err != nil {
-				d.refused.Add(1)
-				d.log.Error("the configuration was not taken; the one before stays in use", "err", err)
-			}
+			ended(d.reload(ctx, flags))
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// reload takes the pipelines, tables and outputs of the configuration file over, as they
-// are now. Input flows on; pipelines that did not change do not notice. On an error
-// everything is as it was.
+// reload takes over what is in the configuration file now.
 func (d *daemon) reload(ctx context.Context, flags *pflag.FlagSet) error {
 	next, err := loadSetup(d.setup.file, flags)
 	if err != nil {
@@ -50,6 +55,12 @@ func (d *daemon) reload(ctx context.Context, flags *pflag.FlagSet) error {
 		d.log.Warn("settings take effect at the next start only", "settings", strings.Join(changed, " "))
 	}
 	next.settings = d.setup.settings
+	return d.take(ctx, next)
+}
+
+// take takes the pipelines, tables and outputs of a setup over. Input flows on; pipelines
+// that did not change do not notice. On an error everything is as it was.
+func (d *daemon) take(ctx context.Context, next *setup) error {
 	steps, err := planReload(d.setup, next)
 	if err != nil {
 		return failed(exitConfig, err)

@@ -19,6 +19,7 @@ import (
 // setup is a configuration that was read, checked and compiled.
 type setup struct {
 	file     string
+	text     string // of the file
 	settings *configs.Settings
 	doc      *query.Document
 	specs    []query.PipelineSpec // of doc
@@ -40,7 +41,7 @@ func parseSetup(file string, text []byte, env []string, flags *pflag.FlagSet) (*
 	if err != nil {
 		return nil, failed(exitConfig, fmt.Errorf("the configuration is not valid:\n%w", err))
 	}
-	s := &setup{file: file, settings: settings, doc: doc, specs: doc.Pipelines}
+	s := &setup{file: file, text: string(text), settings: settings, doc: doc, specs: doc.Pipelines}
 	faults := s.compile()
 	faults = append(faults, checkLoopback(settings.HTTP.Listen))
 	if err := errors.Join(append(faults, s.checkFiles())...); err != nil {

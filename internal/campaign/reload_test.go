@@ -19,6 +19,10 @@ const (
 
 	// reloadKills is after how many reloads the daemon is killed.
 	reloadKills = 2
+
+	// reloadSpan is in which span after a SIGHUP it is killed: a reload takes about half
+	// of that.
+	reloadSpan = 60 * time.Millisecond
 )
 
 // reloadDocument is ten pipelines over the same input. What changes is how long keys may
@@ -72,31 +76,29 @@ func TestReload(t *testing.T) {
 	s := newScene(t, config, mosquitto.Start(t), nil, stress...)
 	s.start()
 	load := s.load(s.fleet(0), crashRate)
+	var pauses []time.Duration
 	reloads := max(4, *cyclesFlag/2)
 	for n := range reloads {
 		idle[s.random.IntN(reloadPipes)] += 1 + s.random.IntN(5)
 		write(n%3 == 1)
 		taken := len(s.daemon.Grep("configuration taken"))
-		s.must(s.daemon.Hangup())
-		if n%reloadKills == reloadKills-1 { // anywhere in the reload, or soon after it
-			s.crash(load)
-			s.ready()
+		if s.random.IntN(8) > 0 { // otherwise it finds the file at its next start
+			s.must(s.daemon.Hangup())
+		}
+		if n%reloadKills == reloadKills-1 {
+			s.pass(time.Duration(s.random.Int64N(int64(reloadSpan))))
+			s.must(s.daemon.Kill())
+			s.start()
 			continue
 		}
+		s.must(s.daemon.Hangup())
 		s.await("the configuration is taken", drained, func() bool { return len(s.daemon.Grep("configuration taken")) > taken })
+		pauses = append(pauses, s.pause())
 		s.pass(time.Duration(s.random.Int64N(int64(upMax))))
 	}
 	total, err := load.Finish()
 	s.must(err)
-	var pauses []time.Duration
-	for _, line := range s.daemon.Grep("configuration taken") {
-		if m := regexp.MustCompile(`paused=(\S+)`).FindStringSubmatch(line); m != nil {
-			pause, err := time.ParseDuration(m[1])
-			s.must(err)
-			pauses = append(pauses, pause)
-		}
-	}
-	t.Logf("%d reloads, %d of them to their end, while %d events were published; input stood still for %v", reloads, len(pauses), total.Acked, pauses)
+	t.Logf("%d reloads, killed in %d of them, while %d events were published; input stood still for %v; %d times the old configuration recovered first", reloads, reloads-len(pauses), total.Acked, pauses, len(s.daemon.Grep("recovered with the one before")))
 	windows := oracle.Tumbling(load.Ledger.Events(false), 2000, 0)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -123,4 +125,17 @@ func (s *scene) distinct() map[string]bool {
 		seen[d.Topic+string(d.Payload)] = true
 	}
 	return seen
+}
+
+// pause returns for how long the input stood still in the last reload.
+func (s *scene) pause() time.Duration {
+	s.Helper()
+	lines := s.daemon.Grep("configuration taken")
+	m := regexp.MustCompile(`paused=(\S+)`).FindStringSubmatch(lines[len(lines)-1])
+	if m == nil {
+		s.Fatalf("no pause in %q", lines[len(lines)-1])
+	}
+	pause, err := time.ParseDuration(m[1])
+	s.must(err)
+	return pause
 }
