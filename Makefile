@@ -70,6 +70,18 @@ docs: ## write the generated pages anew
 build: ## static binaries for amd64, arm64 and arm v7 in ./bin
 	for arch in $(TARGETS); do GOOS=linux GOARCH=$$arch go build -trimpath -ldflags '$(LDFLAGS)' -o bin/edged-linux-$$arch ./cmd/edged || exit 1; done
 
+package: ## reproducible Debian packages for amd64, arm64 and armhf in ./bin
+	scripts/package
+
+packagetest: ## builds the packages twice, compares, looks into them, installs and purges one in a throw-away root
+	scripts/package-test
+
+emulate: ## runs the arm64 and arm v7 binaries and their demo under qemu-user
+	scripts/qemu-smoke
+
+.PHONY: package packagetest package-test emulate
+package-test: packagetest
+
 clean: ## remove what build left
 	rm -rf bin edged-data
 

@@ -18,6 +18,7 @@ type Settings struct {
 	Outbox      Outbox
 	DeadLetters DeadLetters
 	Log         Log
+	Fleet       Fleet
 }
 
 // MQTT is the broker that events come from.
@@ -84,4 +85,18 @@ type DeadLetters struct {
 type Log struct {
 	Level  string // debug, info, warn or error
 	Format string // text or json
+}
+
+// Fleet is the link over which the gateway is managed.
+type Fleet struct {
+	Broker
+	Name          string // "": no link
+	Gateway       string
+	TrustFile     string
+	Prefix        string
+	Labels        string
+	Heartbeat     time.Duration
+	TLSMin        string // 1.2 or 1.3
+	AuditLinesMax int
+	LogTailBytes  Bytes
 }

@@ -83,7 +83,7 @@ func table(s *Settings) []setting {
 			doc: "Largest packet. A larger one goes to the dead letters, cut to a sample."},
 	}...)
 	list = append(list, brokerTable("upstream", &s.Upstream.Broker)...)
-	return append(list, []setting{
+	list = append(list, []setting{
 		{path: "upstream.window", value: "1000", to: &s.Upstream.Window, least: 1, most: 1000,
 			doc: "Results that may be on the way without confirmation."},
 		{path: "http.listen", value: "127.0.0.1:9090", to: &s.HTTP.Listen,
@@ -119,6 +119,36 @@ func table(s *Settings) []setting {
 		{path: "log.format", value: "text", to: &s.Log.Format, words: []string{"text", "json"},
 			doc: "Form of log lines."},
 	}...)
+	return append(list, fleetTable(&s.Fleet)...)
+}
+
+// fleetTable declares the settings of the management link.
+func fleetTable(f *Fleet) []setting {
+	return []setting{
+		{path: "fleet.name", to: &f.Name,
+			doc: "Fleet that this gateway belongs to. Empty: it is not managed over MQTT, and nothing below matters."},
+		{path: "fleet.gateway", to: &f.Gateway,
+			doc: "Name of this gateway in the fleet: letters, digits, - and _. By default gateway_id."},
+		{path: "fleet.url", to: &f.URL, doc: "Broker of the management link. By default the same as mqtt.url, with the same user, password and TLS files."},
+		{path: "fleet.client_id", to: &f.ClientID, doc: "Client id. By default edged-, the fleet, - and the gateway."},
+		{path: "fleet.username", to: &f.Username, doc: "User name. Empty: none. Without fleet.url, that of mqtt."},
+		{path: "fleet.password", to: &f.Password, secret: true, doc: "Password. Only the environment variable can give it; a file is the better place."},
+		{path: "fleet.password_file", to: &f.PasswordFile, doc: "File that holds the password. White space at its end is ignored."},
+		{path: "fleet.ca_file", to: &f.CAFile, doc: "Certificates in PEM that the broker's must come from. Empty: those of the system."},
+		{path: "fleet.cert_file", to: &f.CertFile, doc: "Our certificate in PEM. Its common name is what the broker's access rules go by. Changed files are used from the next connection on."},
+		{path: "fleet.key_file", to: &f.KeyFile, doc: "The key of cert_file in PEM."},
+		{path: "fleet.tls_min", value: "1.3", to: &f.TLSMin, words: []string{"1.2", "1.3"}, doc: "Least version of TLS."},
+		{path: "fleet.trust_file", to: &f.TrustFile,
+			doc: "JSON file with the public root keys that this gateway believes: {\"threshold\": 2, \"keys\": [\"edged-public:...\"]}. They sign the keyring; it arrives over the link."},
+		{path: "fleet.prefix", value: "edged/v1", to: &f.Prefix, doc: "What all topics of the link begin with."},
+		{path: "fleet.labels", to: &f.Labels, doc: "What selectors of operators select by: site=berlin,tier=canary. Only who provisions the gateway should be able to write them."},
+		{path: "fleet.heartbeat", value: "30s", to: &f.Heartbeat, least: int64(time.Second), most: int64(time.Hour),
+			doc: "How often the gateway says how it is."},
+		{path: "fleet.audit_lines_max", value: "20000", to: &f.AuditLinesMax, least: 100,
+			doc: "Lines of the audit log that are kept. Beyond it the oldest are deleted."},
+		{path: "fleet.log_tail_bytes", value: "256KiB", to: &f.LogTailBytes, least: kib, most: 16 * mib,
+			doc: "Newest log lines kept in memory for the command log.tail."},
+	}
 }
 
 // brokerTable declares the settings that both brokers have.

@@ -23,6 +23,23 @@ func (s *Settings) derive() {
 	if s.Upstream.URL == "" {
 		s.Upstream.inherit(s.MQTT.Broker)
 	}
+	s.Fleet.derive(s)
+}
+
+// derive fills in the defaults of the management link.
+func (f *Fleet) derive(s *Settings) {
+	if f.Name == "" {
+		return
+	}
+	if f.Gateway == "" {
+		f.Gateway = s.GatewayID
+	}
+	if f.ClientID == "" {
+		f.ClientID = "edged-" + f.Name + "-" + f.Gateway
+	}
+	if f.URL == "" {
+		f.inherit(s.MQTT.Broker)
+	}
 }
 
 // inherit takes over what reaches another broker, apart from the client id.
@@ -86,7 +103,27 @@ func (s *Settings) faults() []settingFault {
 		"is less than mqtt.packet_bytes_max: the largest message would never fit")
 	check("engine.intake_events_max", s.Engine.IntakeEventsMax >= s.Engine.EpochEventsMax,
 		"is less than engine.epoch_events_max: no epoch would ever be full")
+	list = append(list, s.Fleet.faults(s)...)
 	check("journal.sweep_bytes", s.Journal.SweepBytes >= s.Journal.SegmentBytes, "is less than journal.segment_bytes")
+	return list
+}
+
+// faults returns what is wrong with the management link. Names, labels and keys are
+// checked by who uses them.
+func (f *Fleet) faults(s *Settings) []settingFault {
+	if f.Name == "" {
+		return nil
+	}
+	list := f.Broker.faults("fleet")
+	if f.URL == s.MQTT.URL { // most likely inherited: one report is enough
+		list = slices.DeleteFunc(list, func(f settingFault) bool { return f.path == "fleet.url" })
+	}
+	if f.TrustFile == "" {
+		list = append(list, settingFault{"fleet.trust_file", errors.New("is empty: without root keys this gateway would believe nobody")})
+	}
+	if f.ClientID == s.MQTT.ClientID && f.URL == s.MQTT.URL {
+		list = append(list, settingFault{"fleet.client_id", errors.New("is that of mqtt: the broker would close one connection for the other")})
+	}
 	return list
 }
 

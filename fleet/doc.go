@@ -18,6 +18,9 @@
 //	fleet/audit     a log in which nothing can be changed unnoticed
 //	fleet/protocol  topics, messages, codes
 //	fleet/command   what a gateway does of what it is told, once
+//	fleet/agent     the gateway's end of the link: presence, commands, reports
+//	fleet/apply     configurations on trial: stages, health gate, rollback
+//	fleet/operator  the operators' end: the view of a fleet, rollouts
 //
 // # Guarantees
 //

@@ -129,6 +129,9 @@ func NewControl(cfg ControlConfig) (*Control, error) {
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	if cfg.Pace == 0 {
+		cfg.Pace = -1 // pausing between reads saves CPU at rates that this is not for
+	}
 	return &Control{
 		session: session{cfg: cfg.withDefaults(), clean: !cfg.Keep}, subs: slices.Clone(cfg.Subscriptions),
 		flight: map[uint16]func(error){},

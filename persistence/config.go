@@ -67,6 +67,10 @@ type Config struct {
 	// back earlier, by [Store.OutboxBytes]. 0 means no limit; else at least 32 MiB.
 	MaxBytes int64
 
+	// AuditLinesMax is how many lines of the management's audit log are kept; the
+	// oldest are dropped when there are more. Default 20000.
+	AuditLinesMax int
+
 	// NoSync leaves out every fdatasync. A power cut then loses commits that
 	// Commit reported as durable. It exists so that a test harness can prove
 	// that its power cuts cut. Never set it in production.
@@ -88,6 +92,9 @@ func (c Config) Validate() error {
 	if c.DeadLettersMax < 0 {
 		errs = append(errs, fmt.Errorf("dead letters max is %d: want a positive number, or 0 for the default", c.DeadLettersMax))
 	}
+	if c.AuditLinesMax < 0 {
+		errs = append(errs, fmt.Errorf("audit lines max is %d: want a positive number, or 0 for the default", c.AuditLinesMax))
+	}
 	if c.MaxBytes != 0 && c.MaxBytes < FileBytesMin {
 		errs = append(errs, fmt.Errorf("max bytes are %d: want at least %d, or 0 for no limit", c.MaxBytes, FileBytesMin))
 	}
@@ -101,5 +108,6 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	c.SegmentBytes = cmp.Or(c.SegmentBytes, DefaultSegmentBytes)
 	c.DeadLettersMax = cmp.Or(c.DeadLettersMax, DefaultDeadLettersMax)
+	c.AuditLinesMax = cmp.Or(c.AuditLinesMax, DefaultAuditLinesMax)
 	return c
 }

@@ -8,6 +8,8 @@
 //	           snapshots/0  key ▸ envelope                   two generations, written in turns
 //	           snapshots/1
 //	           skips        (seq, pipeline)                  dropped with the journal
+//	           fleet        what the management has decided   one value each
+//	           audit        line ▸ envelope                  dropped beyond AuditLinesMax
 //	           meta         identity, state                  rewritten by every commit
 //
 // [Open] gives a [Store], [Inspect] reads one that nobody runs and reports all

@@ -71,6 +71,7 @@ func inspect(tx *bbolt.Tx, id identity, r *Report) {
 		rows := &st.Streams[i].Rows
 		part(rows.name, func() error { return inspectLog(tx, rows, rowFrame, r, inspectRows) })
 	}
+	part("fleet", func() error { return inspectFleet(tx, r) })
 	part("skips", func() error { return inspectSkips(tx, r) })
 	part("snapshots", func() error { return inspectSnapshots(tx, st.floor(), r) })
 	if !readable {

@@ -32,11 +32,23 @@ type Report struct {
 	DeadLetters DeadLetterReport    `json:"dead_letters"`
 	Skips       int                 `json:"skips"`
 
+	// Fleet is what the management has stored; nil if there is none.
+	Fleet *FleetReport `json:"fleet,omitempty"`
+
 	// Problems say what is damaged and where, the first hundred of them;
 	// ProblemCount counts all. No problem means that every checksum was right,
 	// every number in its place and every page accounted for.
 	Problems     []string `json:"problems"`
 	ProblemCount int      `json:"problem_count"`
+}
+
+// FleetReport is what the management of the gateway has stored.
+type FleetReport struct {
+	Instance   string `json:"instance"`
+	Boots      uint64 `json:"boots"`
+	Sessions   uint64 `json:"sessions"`
+	AuditFirst uint64 `json:"audit_first"` // number of the first line kept; 0: none
+	AuditLast  uint64 `json:"audit_last"`
 }
 
 // StreamReport is the outbox of one stream.

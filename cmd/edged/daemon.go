@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,8 @@ import (
 // daemon is a wired engine: what edged run and edged demo drive.
 type daemon struct {
 	setup    *setup
-	next     *setup // to be gone over to after recovery; nil: none
+	next     *setup     // to be gone over to after recovery; nil: none
+	taking   sync.Mutex // held while a configuration is taken
 	log      *slog.Logger
 	store    *persistence.Store
 	inlet    *mqtt.Source
@@ -30,7 +32,15 @@ type daemon struct {
 	taken    atomic.Int64 // configurations read and put to use while running
 	refused  atomic.Int64
 	engine   *actors.Engine
+	active   atomic.Pointer[shown]
+	managed  *managed // nil: nobody manages it over MQTT
 	draining atomic.Bool
+}
+
+// shown is what runs, for those who look at it from outside.
+type shown struct {
+	*setup
+	links []actors.Link
 }
 
 // choices are what only an operator can decide when a configuration does not
@@ -87,6 +97,7 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
 		return nil, failed(exitConfig, err)
 	}
+	d.active.Store(&shown{s, d.outputs.links})
 	return d, nil
 }
 
@@ -100,7 +111,8 @@ func pipelines(s *setup) []actors.Pipeline {
 
 func storeConfig(s *configs.Settings, log *slog.Logger) persistence.Config {
 	return persistence.Config{
-		Dir: s.DataDir, SegmentBytes: int(s.Journal.SegmentBytes), DeadLettersMax: s.DeadLetters.Max, Logger: log,
+		Dir: s.DataDir, SegmentBytes: int(s.Journal.SegmentBytes), DeadLettersMax: s.DeadLetters.Max,
+		AuditLinesMax: s.Fleet.AuditLinesMax, Logger: log,
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	exitStore      = 5
 	exitConnect    = 6
 	exitCheck      = 7
+	exitRestart    = 8
 )
 
 const exitCodesText = `Every command ends with one of these codes:
@@ -38,6 +39,8 @@ const exitCodesText = `Every command ends with one of these codes:
   7  a check that was asked for failed: replay --strict met dead letters,
      drive met a line that is no step or a state that does not come back,
      inspect met damage, demo met a result that is wrong or missing
+  8  a command of the fleet's operators asks for a restart: whoever supervises edged
+     starts it again, as systemd does with Restart=always
 
 A second signal ends edged run at once; nothing durable is lost by that.`
 

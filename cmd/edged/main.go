@@ -12,6 +12,10 @@
 //	simulate  the fleet alone
 //	detect    a detector over a recorded series
 //	bench     a detector over a published benchmark
+//	fleet     the gateways of a fleet, over MQTT; agent*.go, ops*.go and site.go are
+//	          the gateway's end
+//	doctor    is this machine fit?
+//	manual    pages for man, completions
 //
 // docs/commands.md describes them for operators.
 package main
@@ -66,6 +70,6 @@ func newRootCmd() *cobra.Command {
 		return failed(exitUsage, fmt.Errorf("%w; see edged %s --help", err, cmd.Name()))
 	})
 	root.AddCommand(newRunCmd(), newValidateCmd(), newDemoCmd(), newReplayCmd(), newDriveCmd(), newInspectCmd(), newVersionCmd(), newSimulateCmd(),
-		newDetectCmd(), newBenchCmd(), newDetectorsTopic(), newExitCodesTopic())
+		newDetectCmd(), newBenchCmd(), newFleetCmd(), newDoctorCmd(), newManualCmd(), newDetectorsTopic(), newExitCodesTopic())
 	return root
 }

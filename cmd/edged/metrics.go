@@ -36,6 +36,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s.counter("edged_tables_failed_total", "Versions of reference tables that could not be used.", m.d.tables.Load().failed.Load())
 	s.counter("edged_configs_taken_total", "Configurations put to use while running.", m.d.taken.Load())
 	s.counter("edged_configs_refused_total", "Configurations that could not be put to use while running.", m.d.refused.Load())
+	s.management(m.d.managed)
 	if !m.d.ready() {
 		s.gauge("edged_ready", "1 when recovery is over.", 0)
 		return

@@ -47,20 +47,26 @@ func hangups(ctx context.Context, d *daemon, flags *pflag.FlagSet) error {
 
 // reload takes over what is in the configuration file now.
 func (d *daemon) reload(ctx context.Context, flags *pflag.FlagSet) error {
-	next, err := loadSetup(d.setup.file, flags)
+	now := d.active.Load()
+	if now.version.Number > 0 {
+		return fmt.Errorf("what runs is version %d of the fleet's operators: let them send another one, or start with fleet.name empty", now.version.Number)
+	}
+	next, err := loadSetup(now.file, flags)
 	if err != nil {
 		return err
 	}
-	if changed := changedSettings(d.setup.settings, next.settings); len(changed) > 0 {
+	if changed := changedSettings(now.settings, next.settings); len(changed) > 0 {
 		d.log.Warn("settings take effect at the next start only", "settings", strings.Join(changed, " "))
 	}
-	next.settings = d.setup.settings
+	next.settings = now.settings
 	return d.take(ctx, next)
 }
 
 // take takes the pipelines, tables and outputs of a setup over. Input flows on; pipelines
 // that did not change do not notice. On an error everything is as it was.
 func (d *daemon) take(ctx context.Context, next *setup) error {
+	d.taking.Lock()
+	defer d.taking.Unlock()
 	steps, err := planReload(d.setup, next)
 	if err != nil {
 		return failed(exitConfig, err)
@@ -173,6 +179,7 @@ func (d *daemon) swap(ctx context.Context, next *setup, steps []reloadStep) (pau
 	d.watchTables(ctx, tables)
 	gone := d.outputs
 	d.outputs = outputs
+	d.active.Store(&shown{next, outputs.links})
 	for _, fault := range []error{d.inlet.Resubscribe(subscriptions(next.specs)), gone.closeBut(outputs)} {
 		if fault != nil {
 			d.log.Warn("after a swap of pipelines", "err", fault)

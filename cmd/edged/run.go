@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -63,14 +64,27 @@ func newRunCmd() *cobra.Command {
 
 // runDaemon opens, runs and closes a daemon, and says what it does.
 func runDaemon(ctx context.Context, s *setup, choice choices, cmd *cobra.Command) error {
-	log := newLogger(s.settings.Log, cmd)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	logs := newLogs(s.settings, cmd)
+	log := logs.logger
 	log.Info("edged starts", "version", buildVersion(), "config", s.file, "data_dir", s.settings.DataDir,
 		"gateway_id", s.settings.GatewayID, "source", s.settings.MQTT.URL, "upstream", s.settings.Upstream.URL)
+	own := s
+	s, found, err := beginSite(own, log)
+	if err != nil {
+		return err
+	}
+	// What a version has crashed on must not be recovered with it.
+	choice.acceptChanges = choice.acceptChanges || found.gaveUp
 	d, err := openDaemon(s, choice, cmd.OutOrStdout(), log)
 	if err != nil {
 		return err
 	}
 	defer d.close()
+	if d.managed, err = d.manage(own, found, logs, end); err != nil {
+		return err
+	}
 	web, err := listen(s.settings.HTTP.Listen, d)
 	if err != nil {
 		return err
@@ -91,11 +105,31 @@ func runDaemon(ctx context.Context, s *setup, choice choices, cmd *cobra.Command
 	defer reloading.end()
 	advising := start(ctx, func(ctx context.Context) error { return advise(ctx, s, log) })
 	defer advising.end()
+	managing := d.startManaging(ctx)
+	defer managing.end()
 	if err := d.run(ctx); err != nil {
 		return err
 	}
+	if err := managing.end(); err != nil {
+		return context.Cause(ctx)
+	}
 	d.kept()
-	return d.close()
+	err = d.close()
+	if errors.Is(context.Cause(ctx), errRestart) {
+		err = errors.Join(err, failed(exitRestart, errRestart))
+	}
+	return err
+}
+
+// startManaging starts the management link, if there is one. It outlives ctx, so that
+// operators see the daemon drain: whoever calls ends it.
+func (d *daemon) startManaging(ctx context.Context) *part {
+	return start(context.WithoutCancel(ctx), func(ctx context.Context) error {
+		if d.managed == nil {
+			return nil
+		}
+		return d.managed.run(ctx)
+	})
 }
 
 // announce tells when recovery is over.

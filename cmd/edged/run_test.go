@@ -105,6 +105,7 @@ func TestRun(t *testing.T) {
 	r := startRun(t, args...)
 	r.says("recovered")
 	payloads := publish(t, b.URL(), first)
+	r.says("max_queued_messages")
 	if code := r.stop(); code != exitOK {
 		t.Fatalf("exit code %d: %s", code, r.err.String())
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"edged/configs"
+	"edged/fleet/apply"
 	"edged/mqtt"
 	"edged/query"
 )
@@ -19,7 +21,8 @@ import (
 // setup is a configuration that was read, checked and compiled.
 type setup struct {
 	file     string
-	text     string // of the file
+	text     string        // of the file
+	version  apply.Version // that it is; 0: the gateway's own file
 	settings *configs.Settings
 	doc      *query.Document
 	specs    []query.PipelineSpec // of doc
@@ -43,7 +46,7 @@ func parseSetup(file string, text []byte, env []string, flags *pflag.FlagSet) (*
 	}
 	s := &setup{file: file, text: string(text), settings: settings, doc: doc, specs: doc.Pipelines}
 	faults := s.compile()
-	faults = append(faults, checkLoopback(settings.HTTP.Listen))
+	faults = append(faults, checkLoopback(settings.HTTP.Listen), checkFleet(&settings.Fleet))
 	if err := errors.Join(append(faults, s.checkFiles())...); err != nil {
 		return nil, failed(exitConfig, fmt.Errorf("the configuration is not valid:\n%w", err))
 	}
@@ -130,11 +133,11 @@ func mqttConfig(b *configs.Broker, clientID string, log *slog.Logger) (mqtt.Conf
 	if b.CAFile == "" && b.CertFile == "" {
 		return cfg, nil
 	}
-	tls, err := mqtt.LoadTLS(b.CAFile, b.CertFile, b.KeyFile)
-	if err != nil {
+	// Each connection reads the files anew, so that replaced ones are used.
+	cfg.LoadTLS = func() (*tls.Config, error) { return mqtt.LoadTLS(b.CAFile, b.CertFile, b.KeyFile) }
+	if _, err := cfg.LoadTLS(); err != nil {
 		return cfg, failed(exitConfig, fmt.Errorf("certificates for broker %s: %w", b.URL, err))
 	}
-	cfg.TLS = tls
 	return cfg, nil
 }
 

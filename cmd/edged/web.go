@@ -66,9 +66,15 @@ func (w *web) close() {
 	}
 }
 
-func (d *daemon) handler() http.Handler {
+// registry returns all metrics of the process.
+func (d *daemon) registry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&metrics{d: d}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+func (d *daemon) handler() http.Handler {
+	registry := d.registry()
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, d.health()) })

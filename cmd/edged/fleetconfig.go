@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"edged/fleet/operator"
+	"edged/fleet/protocol"
+	"edged/fleet/strict"
+)
+
+// readDesiredConfig reads a configuration as it travels in a desired document: one
+// JSON object, without white space. A file that is no JSON is taken for YAML and
+// travels as a text, in the member yaml, with its comments.
+func readDesiredConfig(file string) (json.RawMessage, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, failed(exitUsage, fmt.Errorf("read the configuration: %w", err))
+	}
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 {
+		return nil, failed(exitConfig, fmt.Errorf("%s is empty", file))
+	}
+	var config json.RawMessage
+	if text[0] == '{' && json.Valid(text) {
+		err = strict.Decode(text, &config, strict.Limits{Bytes: protocol.DesiredBytesMax})
+	} else {
+		config, err = strict.Encode(map[string]string{"yaml": string(text) + "\n"})
+	}
+	if err == nil {
+		config, err = strict.Encode(config) // as it stands in what is signed
+	}
+	if err != nil {
+		return nil, failed(exitConfig, fmt.Errorf("%s: %w", file, err))
+	}
+	return config, nil
+}
+
+// configHash returns the hash of a configuration as it travels.
+func configHash(config []byte) string {
+	sum := sha256.Sum256(config)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// difference describes how a configuration differs from what a gateway runs.
+func (d *desk) difference(g *operator.Gateway, config json.RawMessage) (lines []string, known bool, err error) {
+	if g == nil {
+		return nil, false, nil
+	}
+	r := rowOf(g, false)
+	if r.Config == nil || r.Config.Hash == "" {
+		return nil, false, nil
+	}
+	if r.Config.Hash == configHash(config) {
+		return nil, true, nil
+	}
+	old := d.home.recall(r.Config.Hash)
+	if old == nil {
+		return nil, false, nil
+	}
+	lines, err = operator.Diff(old, config)
+	return lines, true, err
+}
+
+const fleetDiffLong = `Compare a configuration with what a gateway says it runs. Gateways say a hash; what
+is behind it is known for configurations that were sent from this operator's home.
+Ends with code 7 if they differ.`
+
+func newFleetDiffCmd(f *fleetFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "diff GW FILE", Short: "compare a configuration with what a gateway runs", Long: fleetDiffLong,
+		Args: exactly(2, "a gateway and a file"), Example: "  edged fleet diff gw-1 site.json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := readDesiredConfig(args[1])
+			if err != nil {
+				return err
+			}
+			filters, err := gatewayFilters(f, args[0])
+			if err != nil {
+				return err
+			}
+			return withDesk(f, cmd, func(_ context.Context, d *desk) error {
+				g := d.view.Gateway(args[0])
+				if g == nil {
+					return failed(exitCheck, fmt.Errorf("the broker knows no gateway %s of fleet %s", args[0], f.fleet))
+				}
+				return d.printDiff(&printer{cmd.OutOrStdout(), f.asJSON}, g, config)
+			}, filters...)
+		},
+	}
+}
+
+func (d *desk) printDiff(out *printer, g *operator.Gateway, config json.RawMessage) error {
+	r := rowOf(g, false)
+	lines, known, err := d.difference(g, config)
+	if err != nil {
+		return err
+	}
+	same := known && len(lines) == 0
+	text := fmt.Sprintf("%s runs %s; the file has %s", g.Name, r.config(), trimHash(configHash(config))[:shortHash])
+	switch {
+	case same:
+		text += ": the same"
+	case !known:
+		text += ": not the same, and what the gateway runs was not sent from here"
+	}
+	if err := out.say(map[string]any{"event": "diff", "gw": g.Name, "same": same, "known": known, "running": r.Config, "hash": configHash(config), "lines": lines}, "%s", text); err != nil {
+		return err
+	}
+	if !out.asJSON {
+		for _, line := range lines {
+			if _, err := fmt.Fprintln(out.out, "  "+cleanText(line)); err != nil {
+				return err
+			}
+		}
+	}
+	if !same {
+		return failed(exitCheck, errors.New("the configurations differ"))
+	}
+	return nil
+}
+
+// applyFlags say how gateways put a configuration into effect.
+type applyFlags struct {
+	health, deadline time.Duration
+	confirm, state   string
+	version          uint64
+}
+
+func (a *applyFlags) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&a.health, "health", time.Minute, "how long the gateway watches its own health before it keeps the configuration")
+	cmd.Flags().DurationVar(&a.deadline, "deadline", 10*time.Minute, "when the gateway goes back by itself if it could not confirm")
+	cmd.Flags().StringVar(&a.confirm, "confirm", protocol.ConfirmSession, "what else must hold: none, session (the management link is back) or operator (somebody sends config.confirm)")
+	cmd.Flags().StringVar(&a.state, "state", protocol.StateMigrate, "what becomes of window state: keep (refuse what would lose some), migrate or reset")
+	cmd.Flags().Uint64Var(&a.version, "version", 0, "version of the document; 0: the next one")
+}
+
+func (a *applyFlags) apply() protocol.Apply {
+	return protocol.Apply{Health: a.health.Milliseconds(), Deadline: a.deadline.Milliseconds(), Confirm: a.confirm, State: a.state}
+}

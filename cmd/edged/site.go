@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"edged"
+	"edged/actors"
+	"edged/configs"
+	"edged/fleet/apply"
+	"edged/fleet/protocol"
+	"edged/fleet/strict"
+	"edged/query"
+)
+
+// desiredFile says in a data directory which configuration of the fleet's operators is in
+// effect.
+const desiredFile = "desired.json"
+
+// How much of what was already there a configuration is tried with.
+const (
+	dryRunRecords = 10_000
+	dryRunBytes   = 8 << 20
+)
+
+// site is a daemon as the operators of a fleet configure it. They send pipelines, tables and
+// outputs; the settings stay those of the gateway's own file, so that nothing that is sent
+// can cut the gateway off.
+type site struct {
+	own    *setup // of the gateway's own file
+	daemon *daemon
+	linked func() bool // the management link works
+}
+
+var _ apply.Gateway = (*site)(nil)
+
+// parseSent compiles a version for a gateway with these settings.
+func parseSent(own *setup, v apply.Version) (*setup, error) {
+	if v.Number == 0 {
+		return own, nil
+	}
+	// Files of tables are looked for where they would be for the gateway's own file.
+	name := filepath.Join(filepath.Dir(own.file), fmt.Sprintf("desired-%d", v.Number))
+	settings, doc, err := configs.Load(name, sentText(v.Config), os.Environ(), nil)
+	if err != nil {
+		return nil, sentFault(err)
+	}
+	if doc.Settings != nil {
+		return nil, &apply.Fault{Code: protocol.CodeSchema, Path: "settings", Err: fmt.Errorf("%s: settings are the gateway's own and cannot be sent; remove the section", name)}
+	}
+	next := &setup{file: name, text: string(sentText(v.Config)), settings: settings, doc: doc, specs: doc.Pipelines, version: v}
+	if err := errors.Join(append(next.compile(), next.checkFiles())...); err != nil {
+		return nil, sentFault(err)
+	}
+	next.settings = own.settings
+	return next, nil
+}
+
+// sentText returns the text of a configuration: an object is one, or has it.
+func sentText(config json.RawMessage) []byte {
+	var wrapped struct {
+		YAML string `json:"yaml"`
+	}
+	if strict.Decode(config, &wrapped, strict.Limits{Bytes: protocol.DesiredBytesMax}) == nil && wrapped.YAML != "" {
+		return []byte(wrapped.YAML)
+	}
+	return config
+}
+
+// sentFault gives an error the place of its first fault.
+func sentFault(err error) error {
+	f := &apply.Fault{Code: protocol.CodeSchema, Err: err}
+	if all, ok := errors.AsType[query.Errors](err); ok && len(all) > 0 {
+		f.Path = all[0].Path
+	} else if one, ok := errors.AsType[*query.Error](err); ok {
+		f.Path = one.Path
+	}
+	return f
+}
+
+// sent is what a start finds of the configurations that were sent.
+type sent struct {
+	state  apply.State
+	gaveUp bool // of a version, because processes ended while it was tried
+}
+
+// beginSite returns what is to run: what the operators have sent last, or the gateway's own
+// file. A version that cannot be read any more must not take the management link with it.
+func beginSite(own *setup, log *slog.Logger) (*setup, *sent, error) {
+	if own.settings.Fleet.Name == "" {
+		return own, &sent{}, nil
+	}
+	store := desiredStore(own.settings.DataDir)
+	before, err := store.Load()
+	if err != nil {
+		return nil, nil, failed(exitStore, err)
+	}
+	state, err := apply.Begin(store)
+	if err != nil {
+		return nil, nil, failed(exitStore, err)
+	}
+	found := &sent{state, before.Trial != nil && state.Trial == nil}
+	for _, v := range []apply.Version{state.Effective(), state.Active} {
+		s, err := parseSent(own, v)
+		if err == nil {
+			return s, found, nil
+		}
+		log.Error("the configuration that was sent last cannot be used; the one before is", "version", v.Number, "err", err)
+	}
+	return own, found, nil
+}
+
+// Verify implements apply.Gateway.
+func (s *site) Verify(v apply.Version) error {
+	_, err := parseSent(s.own, v)
+	return err
+}
+
+// Plan implements apply.Gateway.
+func (s *site) Plan(v apply.Version, _ protocol.Apply) error {
+	next, err := parseSent(s.own, v)
+	if err != nil {
+		return err
+	}
+	steps, err := planReload(s.daemon.active.Load().setup, next)
+	if err != nil {
+		return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
+	}
+	for _, step := range steps {
+		s.daemon.log.Info("a configuration would be taken", "version", v.Number, "pipeline", step.name, "is", string(step.what))
+	}
+	return nil
+}
+
+// DryRun implements apply.Gateway: what runs and what shall run get the newest records of
+// the journal, and are compared.
+func (s *site) DryRun(ctx context.Context, v apply.Version) error {
+	next, err := parseSent(s.own, v)
+	if err != nil {
+		return err
+	}
+	before, _, err := s.rehearse(ctx, s.daemon.active.Load().setup)
+	if err != nil {
+		return err
+	}
+	after, sample, err := s.rehearse(ctx, next)
+	switch {
+	case err != nil:
+		return fmt.Errorf("dry run: %w", err)
+	case after.Broken > before.Broken:
+		return fmt.Errorf("dry run over %d records: %d panics or quarantined keys", after.Messages, after.Broken)
+	}
+	if err := after.TooMany(&before); err != nil {
+		return fmt.Errorf("dry run: %w: %s", err, sample)
+	}
+	return nil
+}
+
+// rehearse runs the pipelines of a setup over the newest records of the journal, in an
+// engine of their own whose results nobody gets, and returns what it counted and one of its
+// dead letters.
+func (s *site) rehearse(ctx context.Context, as *setup) (h apply.Health, sample string, err error) {
+	log := slog.New(slog.DiscardHandler)
+	_, tables, err := openTables(as, log)
+	if err != nil {
+		return h, "", &apply.Fault{Code: protocol.CodePrecond, Path: "tables", Err: err}
+	}
+	var fresh []actors.Pipeline
+	for _, p := range as.plans {
+		fresh = append(fresh, newPipeline(p.Clone(), as.settings.GatewayID))
+	}
+	source := &journalSource{store: s.daemon.store}
+	store := &replayStore{MemoryStore: actors.NewMemoryStore(), causes: map[string]int64{}}
+	engine, err := actors.New(engineConfig(as.settings, log), actors.Ports{
+		Store: store, Source: source, Pipelines: fresh, Tables: tables, Bounded: true,
+	})
+	if err != nil {
+		return h, "", err
+	}
+	if err := engine.Run(ctx); err != nil {
+		return h, "", err
+	}
+	st := engine.Stats()
+	h = apply.Health{Messages: source.records, Broken: st.Panics.Load() + st.Quarantined.Load()}
+	for _, n := range store.causes {
+		h.Errors += n
+	}
+	if len(store.samples) > 0 {
+		sample = store.samples[0]
+	}
+	s.daemon.log.Debug("dry run", "records", source.records, "errors", h.Errors)
+	return h, sample, nil
+}
+
+// Switch implements apply.Gateway.
+func (s *site) Switch(ctx context.Context, v apply.Version) error {
+	next, err := parseSent(s.own, v)
+	if err != nil {
+		return err
+	}
+	return s.daemon.take(ctx, next)
+}
+
+// Health implements apply.Gateway.
+func (s *site) Health() apply.Health {
+	e := s.daemon.engine
+	st := e.Stats()
+	h := apply.Health{
+		Messages: st.Received.Load(), Errors: st.DeadLetters.Load(), Broken: st.Panics.Load() + st.Quarantined.Load(),
+		Stuck: int64(e.IntakeLevel()), StuckMax: int64(e.Config().IntakeEventsMax), Linked: s.linked(),
+	}
+	if s.daemon.inlet.Connected() {
+		h.Up = append(h.Up, "the source")
+	}
+	links := s.daemon.active.Load().links
+	for _, l := range e.Links() {
+		// An output that is gone is not one that is down.
+		if l.Up && containsLink(links, l.Stream, l.Output) {
+			h.Up = append(h.Up, "output "+l.Stream+"/"+l.Output)
+		}
+	}
+	return h
+}
+
+func containsLink(links []actors.Link, stream, name string) bool {
+	for _, l := range links {
+		if l.Stream == stream && l.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// journalSource delivers the newest records of a journal as if they came now.
+type journalSource struct {
+	store interface {
+		Position() edged.Position
+		Replay(after edged.Seq, fn func(*edged.Record) error) error
+	}
+	records int64
+}
+
+var _ actors.Source = (*journalSource)(nil)
+
+// errTried ends a replay.
+var errTried = errors.New("enough")
+
+// Run implements actors.Source.
+func (s *journalSource) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
+	pos := s.store.Position()
+	after, size := pos.Floor, 0
+	if pos.Seq > after+dryRunRecords {
+		after = pos.Seq - dryRunRecords
+	}
+	err := s.store.Replay(after, func(r *edged.Record) error {
+		if r.Kind != edged.MessageRecord {
+			return nil
+		}
+		if size += len(r.Topic) + len(r.Payload); size > dryRunBytes {
+			return errTried
+		}
+		s.records++
+		return deliver(ctx, edged.Batch{Messages: []edged.Message{{Topic: r.Topic, Payload: bytes.Clone(r.Payload)}}})
+	})
+	if errors.Is(err, errTried) {
+		return nil
+	}
+	return err
+}
+
+// Ack implements actors.Source: nobody waits.
+func (s *journalSource) Ack([]uint64) {}
+
+// Connected implements actors.Source.
+func (s *journalSource) Connected() bool { return true }
+
+// desiredStore keeps a state of package apply in a data directory.
+type desiredStore string
+
+// Load implements apply.Store.
+func (dir desiredStore) Load() (state apply.State, err error) {
+	path := filepath.Join(string(dir), desiredFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	if err != nil {
+		return state, fmt.Errorf("%s: %w; restore it, or delete it: the gateway goes on with its own file until the fleet's operators send a configuration", path, err)
+	}
+	return state, nil
+}
+
+// Save implements apply.Store.
+func (dir desiredStore) Save(state apply.State) error {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(string(dir), 0o700); err != nil {
+		return err
+	}
+	return replaceFile(filepath.Join(string(dir), desiredFile), text)
+}

@@ -1,0 +1,56 @@
+// Package agent is the gateway's end of the management link: it says who and how the
+// gateway is, takes what package fleet/command lets through, and does it.
+//
+//	         Link                      Agent                              Gateway
+//	broker ─▶ Receive ─▶ Guard.Accept ─▶ Store.Commit ─▶ acknowledged
+//	       ◀─ rsp/ID ◀─────── answers ◀──┘     │
+//	                                           ▼
+//	                serial lane: what changes something      ─▶ Start ▸ commit ▸ Op.Run ▸ Finish ▸ commit
+//	                parallel lanes: what only reads           ─▶        ▸ answer
+//	       ◀─ state, info, reported, hb, evt ◀── presence, a tick per second
+//
+// Everything that a decision changes, the guard's state, the lines of the audit log,
+// the counters and the desired document, is one commit; only then is the message
+// acknowledged, answered and acted upon. If a commit fails, [Agent.Run] ends with the
+// error, and so must the process: the next one finds on the disk what was decided, and
+// reports as interrupted what had been started.
+//
+// # Presence
+//
+// The session is counted and stored before each CONNECT, whose will has its number.
+// After CONNACK the gateway says state, info and reported; the nonce of state changes
+// with each session and every ten minutes. The agent listens to its own state, too:
+// what another process says there, it did not say. A state of another instance, or of
+// this one with a session that we have not reached, raises the alarm identity.duplicate,
+// and if that comes again and again the agent stays away for Config.HoldOff, so that two
+// do not throw each other out all day.
+//
+// # Events
+//
+// They are numbered from 1 without holes, over all classes; numbers are stored. What
+// is not confirmed by the broker is sent again after the next CONNECT. Lines of the
+// audit log are events of the class audit.
+//
+// # Guarantees
+//
+//   - Nothing is acknowledged, answered or done before it is committed.
+//   - An operation is run at most once per command, whatever happens to the process;
+//     see package fleet/command.
+//   - Operations that change something run one after the other, in the order of their
+//     acceptance; at most [ReadLanes] that only read run beside them.
+//   - A command is final in time: what does not return in time is answered with
+//     E_TIMEOUT, and what panics with E_INTERNAL.
+//   - Queues are bounded: commands by the guard, events by [EventsMax], answers that
+//     wait for a connection by [AnswersMax]. What is dropped is counted, and shows as a
+//     hole in the numbers.
+//
+// # Caveats
+//
+//   - An operation that ignores the end of its context keeps its lane after the answer
+//     E_TIMEOUT, until it returns.
+//   - Events are not stored, only their numbers: those that were not confirmed when the
+//     process ends are a hole.
+//   - Being a duplicate is reported, not acted upon: both processes go on taking
+//     commands. Name the instance in the audience of what only one of them shall do.
+//   - An answer that gets lost is asked for by sending the command again.
+package agent

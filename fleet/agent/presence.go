@@ -1,0 +1,182 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"edged/fleet/command"
+	"edged/fleet/protocol"
+)
+
+const (
+	// suspectsMax signs of a duplicate within suspectsWithin make the agent stay away.
+	suspectsMax    = 3
+	suspectsWithin = time.Minute
+
+	// duplicateQuiet is how long after the last sign the alarm is cleared.
+	duplicateQuiet = 15 * time.Minute
+
+	// sessionJumpMax is how far a session may be above ours to be believed: nobody needs
+	// more, and a forger must not use the numbers up.
+	sessionJumpMax = 1 << 20
+)
+
+// greet begins a session: its number is stored before CONNECT.
+func (a *Agent) greet(ctx context.Context) (Message, error) {
+	if err := a.stayAway(ctx); err != nil {
+		return Message{}, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counters.Session++
+	if !a.commit(Change{Counters: a.counters}) {
+		return Message{}, a.broken
+	}
+	a.nonces = a.nonces.Connect(chance(16), a.now())
+	a.own.Now = a.state()
+	a.own.Now.Revision = 0
+	return a.message(protocol.Topic{Kind: protocol.KindState}, a.own.Now.Will())
+}
+
+// stayAway waits until the hold-off is over.
+func (a *Agent) stayAway(ctx context.Context) error {
+	a.mu.Lock()
+	wait := time.Until(a.watch.away)
+	a.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	a.cfg.Logger.Warn("fleet: another process uses this gateway's name; staying away", "for", wait.Round(time.Second))
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// state is what the gateway says of itself while online. The caller holds mu.
+func (a *Agent) state() protocol.State {
+	return protocol.State{
+		V: protocol.Version, Online: true, Instance: a.self.Instance, Session: a.counters.Session, Revision: a.own.Now.Revision,
+		Boot: a.counters.Boot, Nonce: a.nonces.Present.Value, Mono: int64(a.nonces.Present.Made),
+	}
+}
+
+// sayState publishes the state with its next revision. The caller holds mu.
+func (a *Agent) sayState() {
+	s := a.state()
+	if s.Revision++; a.own.Now.Session != s.Session {
+		s.Revision = 1
+	}
+	a.own.Now = s
+	a.say(protocol.Topic{Kind: protocol.KindState}, s)
+}
+
+// raiseUp says everything that a new session must say.
+func (a *Agent) raiseUp() {
+	info := a.info()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.up = true
+	a.own.Now.Revision = 0
+	a.sayState()
+	a.say(protocol.Topic{Kind: protocol.KindInfo}, info)
+	a.sayReported()
+	answers := a.answers
+	a.answers = nil
+	for _, m := range answers {
+		a.sendAnswer(m)
+	}
+	for i := range a.events {
+		a.events[i].sent = false
+	}
+	a.flush()
+	a.cfg.Logger.Info("fleet: online", "gateway", a.self.ID, "instance", a.self.Instance, "session", a.counters.Session, "boot", a.counters.Boot)
+}
+
+func (a *Agent) lost() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.up = false
+}
+
+// farewell is what the gateway says before a clean DISCONNECT.
+func (a *Agent) farewell() []Message {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.up = false
+	s := a.own.Now.Will()
+	s.Cause = protocol.CauseShutdown
+	m, err := a.message(protocol.Topic{Kind: protocol.KindState}, s)
+	if err != nil {
+		return nil
+	}
+	return []Message{m}
+}
+
+// rotate makes a new nonce when the present one is old. The caller holds mu.
+func (a *Agent) rotate() {
+	if a.up && a.now()-a.nonces.Present.Made >= command.NonceLife {
+		a.nonces = a.nonces.Rotate(chance(16), a.now())
+		a.sayState()
+	}
+}
+
+// mirror looks at a state on our own topic: what we did not say, somebody else did.
+// An error means that nothing can be decided any more.
+func (a *Agent) mirror(data []byte) error {
+	s, err := protocol.Decode[protocol.State](data)
+	if err != nil {
+		return nil // anybody can publish nonsense
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	seen := a.own // a copy: what others say does not change what we are
+	change := seen.Observe(s)
+	switch {
+	case change == protocol.Foreign:
+		a.suspect(fmt.Sprintf("instance %s, boot %d, speaks under this gateway's name; this is instance %s", s.Instance, s.Boot, a.self.Instance))
+	case change == protocol.Conflict:
+		a.suspect("another process has this gateway's data and name: its disk was cloned")
+	case change == protocol.Newer && s.Session > a.counters.Session:
+		a.suspect(fmt.Sprintf("session %d was begun by this instance, which knows of %d: its disk was cloned, or set back", s.Session, a.counters.Session))
+		if s.Session-a.counters.Session <= sessionJumpMax {
+			// Others take the greatest session for the present one, so ours must be greater.
+			a.counters.Session = s.Session
+			a.link.Reconnect(fmt.Errorf("fleet: session %d is not ours", s.Session))
+		}
+	case change == protocol.Newer && !s.Online:
+		// Each CONNECT has a session of its own, and ours is not over. Others believe that
+		// it is, so begin another.
+		a.suspect("another connection has begun the session of this one: the disk was cloned")
+		a.link.Reconnect(errors.New("fleet: the broker says that this session is over"))
+	case change == protocol.Newer:
+		a.suspect("another process has this gateway's data and name: its disk was cloned")
+	}
+	return a.broken
+}
+
+// suspect notes a sign of a duplicate. The caller holds mu.
+func (a *Agent) suspect(why string) {
+	now := time.Now()
+	a.stats.Duplicates++
+	w := &a.watch
+	w.duplicate, w.duplicateAt = why, now
+	w.suspects = append(w.suspects, now)
+	for len(w.suspects) > 0 && now.Sub(w.suspects[0]) > suspectsWithin {
+		w.suspects = w.suspects[1:]
+	}
+	if len(w.suspects) >= suspectsMax {
+		w.suspects = nil
+		// Full jitter: two that stay away equally long meet again.
+		w.away = now.Add(a.cfg.HoldOff + rand.N(a.cfg.HoldOff+1))
+	}
+	a.cfg.Logger.Warn("fleet: duplicate", "why", why)
+	a.compareAlarms(a.conditions(nil))
+}

@@ -1,0 +1,121 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"edged/fleet/protocol"
+)
+
+// Limits of a trial.
+const (
+	// StartsMax is at how many starts of the process during a trial the version is given up.
+	StartsMax = 2
+
+	// Settling is how long inputs and outputs that were up may be down after the switch.
+	Settling = 30 * time.Second
+
+	// gateEvery is how often the gate looks.
+	gateEvery = time.Second
+
+	// errorsMin is how few new errors never fail a version.
+	errorsMin = 3
+
+	// errorsShare is the share of messages that may become errors, in any case; and
+	// errorsGrowth how many times as large as before the share may be.
+	errorsShare  = 0.01
+	errorsGrowth = 2
+)
+
+// Health is what a gateway counts.
+type Health struct {
+	Messages int64    `json:"messages"` // received, since the process started
+	Errors   int64    `json:"errors"`   // dead letters since then
+	Broken   int64    `json:"-"`        // panics and quarantined keys since then
+	Stuck    int64    `json:"-"`        // messages that wait to be processed
+	StuckMax int64    `json:"-"`        // at which nothing more is taken
+	Up       []string `json:"up"`       // inputs and outputs that are connected
+	Linked   bool     `json:"-"`        // the management link works
+}
+
+// gate watches a version for as long as it is to be watched. First is what was counted
+// when this process began with it.
+func (a *Applier) gate(ctx context.Context, t *Trial, first *Health) error {
+	started := time.Now()
+	span := time.Duration(t.Apply.Health) * time.Millisecond
+	end := time.NewTimer(span)
+	defer end.Stop()
+	tick := time.NewTicker(gateEvery)
+	defer tick.Stop()
+	stuck := 0
+	for {
+		select {
+		case <-tick.C:
+			now := a.gateway.Health()
+			if stuck++; !now.stuck() {
+				stuck = 0
+			}
+			if err := now.worse(&t.Before, first, time.Since(started) >= Settling); err != nil {
+				return err
+			}
+			if stuck > stuckTicks {
+				return fmt.Errorf("it does not keep up: %d of %d messages have waited for %d s", now.Stuck, now.StuckMax, stuck)
+			}
+		case <-a.bell:
+			if err := a.interrupted(t); err != nil {
+				return err
+			}
+		case done := <-a.retry:
+			done <- errBusy
+		case <-end.C:
+			now := a.gateway.Health()
+			if t.Apply.Confirm == protocol.ConfirmSession && !now.Linked {
+				return errors.New("the management link does not work")
+			}
+			return now.worse(&t.Before, first, true)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stuckTicks is for how many looks in a row the intake may be nearly full.
+const stuckTicks = 10
+
+func (h *Health) stuck() bool { return h.StuckMax > 0 && h.Stuck*5 > h.StuckMax*4 }
+
+// worse says what is worse than before the trial.
+func (h *Health) worse(before, first *Health, settled bool) error {
+	if n := h.Broken - first.Broken; n > 0 {
+		return fmt.Errorf("%d panics or quarantined keys", n)
+	}
+	since := Health{Messages: h.Messages - first.Messages, Errors: h.Errors - first.Errors}
+	if err := since.TooMany(before); err != nil {
+		return err
+	}
+	if !settled {
+		return nil
+	}
+	for _, name := range before.Up {
+		if !slices.Contains(h.Up, name) {
+			return fmt.Errorf("%s was connected before, and is not any more", name)
+		}
+	}
+	return nil
+}
+
+// TooMany returns an error if too many of the messages became errors, against what was
+// usual before.
+func (h *Health) TooMany(before *Health) error {
+	allowed := max(errorsShare, errorsGrowth*share(before.Errors, before.Messages))
+	if h.Errors < errorsMin || share(h.Errors, h.Messages) <= allowed {
+		return nil
+	}
+	return fmt.Errorf("%d errors in %d messages, %.1f %% are allowed", h.Errors, h.Messages, 100*allowed)
+}
+
+// share returns a part of a whole, which may be empty.
+func share(part, whole int64) float64 { return float64(part) / float64(max(whole, 1)) }

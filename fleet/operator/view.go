@@ -1,0 +1,317 @@
+package operator
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"edged/fleet/protocol"
+	"edged/fleet/trust"
+)
+
+// Limits of a [View].
+const (
+	GatewaysMax = 10_000
+	AlarmsMax   = 64 // of one gateway; the oldest is forgotten
+)
+
+// ErrLimit says that more was asked for than the limits of this package allow.
+var ErrLimit = errors.New("operator: above the limit")
+
+// Message is what a broker delivered.
+type Message struct {
+	Topic    string
+	Payload  []byte
+	Retained bool // the broker had kept it
+}
+
+// News is what a message has told.
+type News struct {
+	Gateway string
+	Kind    protocol.Kind
+	Answer  *protocol.Answer // KindAnswer
+	Event   *protocol.Event  // KindEvent
+	Change  protocol.Change  // KindState
+}
+
+// View is what is known of a fleet: the fold of all messages.
+type View struct {
+	prefix, fleet string
+	gateways      map[string]*Gateway
+}
+
+// NewView returns a view that has seen nothing.
+func NewView(prefix, fleet string) (*View, error) {
+	if err := errors.Join(protocol.CheckPrefix(prefix), trust.CheckName(fleet)); err != nil {
+		return nil, fmt.Errorf("view of a fleet: %w", err)
+	}
+	return &View{prefix: prefix, fleet: fleet, gateways: map[string]*Gateway{}}, nil
+}
+
+// Gateway is what is known of one gateway.
+type Gateway struct {
+	Name     string
+	Presence protocol.Presence
+	Changed  int64           // when the presence changed last while we watched; 0: it was so before
+	Foreign  *protocol.State // another instance that says it is this gateway
+	Conflict bool            // the same instance said two things at once: cloned
+	Alarms   []Alarm
+	Missing  uint64 // events that did not arrive
+
+	info     *protocol.Info
+	reported *protocol.Reported
+	beat     *protocol.Heartbeat
+	beatAt   int64
+	nonceAt  int64 // when the present nonce was heard first, if it was not kept by the broker
+	events   protocol.Numbering
+	eventsOf string // the instance that numbers them
+}
+
+// Alarm is an alarm that was raised and not cleared.
+type Alarm struct {
+	Code     string `json:"code"`
+	Subject  string `json:"subject,omitempty"`
+	Severity string `json:"sev"`
+	Message  string `json:"msg,omitempty"`
+	Since    int64  `json:"since_ms"` // on the operator's clock
+}
+
+// Names returns the names of all gateways, sorted.
+func (v *View) Names() []string {
+	names := make([]string, 0, len(v.gateways))
+	for name := range v.gateways {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Gateway returns what is known of a gateway, nil if nothing is.
+func (v *View) Gateway(name string) *Gateway { return v.gateways[name] }
+
+// Select returns the names of the gateways whose labels a selector selects, sorted.
+// One that has not said its labels is selected by * only.
+func (v *View) Select(s trust.Selector) []string {
+	return slices.DeleteFunc(v.Names(), func(name string) bool {
+		info := v.gateways[name].Info()
+		if info == nil {
+			return !s.Selects(nil)
+		}
+		return !s.Selects(info.Labels)
+	})
+}
+
+// Observe takes a message into account. An error says why it tells nothing.
+func (v *View) Observe(m Message, now int64) (News, error) {
+	topic, err := protocol.ParseTopic(v.prefix, m.Topic)
+	if err != nil {
+		return News{}, err
+	}
+	n := News{Gateway: topic.Gateway, Kind: topic.Kind}
+	if topic.Fleet != v.fleet || topic.Gateway == "" || len(m.Payload) == 0 {
+		return n, nil // an empty one deletes what the broker had kept
+	}
+	switch topic.Kind {
+	case protocol.KindState:
+		return v.state(n, m, now)
+	case protocol.KindInfo:
+		return n, keep(v, topic, m, func(g *Gateway, i protocol.Info) { g.info = &i })
+	case protocol.KindReported:
+		return n, keep(v, topic, m, func(g *Gateway, r protocol.Reported) { g.report(&r) })
+	case protocol.KindHeartbeat:
+		return n, keep(v, topic, m, func(g *Gateway, h protocol.Heartbeat) { g.beat, g.beatAt = &h, now })
+	case protocol.KindEvent:
+		return n, keep(v, topic, m, func(g *Gateway, e protocol.Event) { g.event(&e, now); n.Event = &e })
+	case protocol.KindAnswer:
+		a, err := protocol.Decode[protocol.Answer](m.Payload)
+		if err == nil && (a.Gateway != topic.Gateway || a.ID != topic.ID) {
+			err = fmt.Errorf("%w: an answer of %s to %s came as one of %s to %s", protocol.ErrMessage, a.Gateway, a.ID, topic.Gateway, topic.ID)
+		}
+		if err != nil {
+			return n, err
+		}
+		n.Answer = &a
+	}
+	return n, nil
+}
+
+// keep decodes a message and hands it to its gateway.
+func keep[M protocol.Message](v *View, t protocol.Topic, m Message, take func(*Gateway, M)) error {
+	msg, err := protocol.Decode[M](m.Payload)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.Gateway, err)
+	}
+	g, err := v.gateway(t.Gateway)
+	if err == nil {
+		take(g, msg)
+	}
+	return err
+}
+
+func (v *View) gateway(name string) (*Gateway, error) {
+	if g := v.gateways[name]; g != nil {
+		return g, nil
+	}
+	if len(v.gateways) >= GatewaysMax {
+		return nil, fmt.Errorf("%w: more than %d gateways; split the fleet", ErrLimit, GatewaysMax)
+	}
+	v.gateways[name] = &Gateway{Name: name}
+	return v.gateways[name], nil
+}
+
+func (v *View) state(n News, m Message, now int64) (News, error) {
+	s, err := protocol.Decode[protocol.State](m.Payload)
+	if err != nil {
+		return n, fmt.Errorf("%s: %w", n.Gateway, err)
+	}
+	g, err := v.gateway(n.Gateway)
+	if err != nil {
+		return n, err
+	}
+	before := g.Presence.Now
+	n.Change = g.Presence.Observe(s)
+	switch n.Change {
+	case protocol.Newer:
+		if s.Nonce != before.Nonce {
+			g.nonceAt = 0
+			if !m.Retained {
+				g.nonceAt = now
+			}
+		}
+		if before.Session != 0 && s.Online != before.Online {
+			g.Changed = now
+		}
+	case protocol.Foreign:
+		g.Foreign = &s
+	case protocol.Conflict:
+		g.Conflict = true
+	}
+	return n, nil
+}
+
+// report keeps what is newer. The broker may keep an older one for a while, and one
+// of an instance that is gone.
+func (g *Gateway) report(r *protocol.Reported) {
+	if old := g.reported; old != nil && old.Instance == r.Instance {
+		if r.Session < old.Session || r.Epoch < old.Epoch {
+			return
+		}
+	}
+	g.reported = r
+}
+
+// event follows alarms. Events of a gateway's other instances count anew.
+func (g *Gateway) event(e *protocol.Event, now int64) {
+	if g.eventsOf != e.Instance { // what came before we listened is not missing
+		g.eventsOf, g.events = e.Instance, protocol.Numbering{Highest: e.Number - 1}
+	}
+	missing, fresh := g.events.Observe(e.Number)
+	if !fresh {
+		return
+	}
+	g.Missing += missing
+	if e.Class != protocol.ClassAlarm {
+		return
+	}
+	g.Alarms = slices.DeleteFunc(g.Alarms, func(a Alarm) bool { return a.Code == e.Code && a.Subject == e.Subject })
+	if e.Severity == protocol.SeverityClear {
+		return
+	}
+	if len(g.Alarms) >= AlarmsMax {
+		g.Alarms = slices.Delete(g.Alarms, 0, 1)
+	}
+	g.Alarms = append(g.Alarms, Alarm{Code: e.Code, Subject: e.Subject, Severity: e.Severity, Message: e.Message, Since: now})
+}
+
+// Online reports whether the gateway is, as far as its state tells.
+func (g *Gateway) Online() bool { return g.Presence.Now.Online }
+
+// of reports whether an instance is the one whose presence is known, or none is.
+func (g *Gateway) of(instance string) bool {
+	now := g.Presence.Now
+	return now.Session == 0 || now.Instance == instance || g.Foreign != nil && g.Foreign.Instance == instance
+}
+
+// Info returns what the gateway is, nil if the present instance has not said it.
+func (g *Gateway) Info() *protocol.Info {
+	if g.info == nil || !g.of(g.info.Instance) {
+		return nil
+	}
+	return g.info
+}
+
+// Reported returns what became of its configuration, nil if the present instance has
+// not said it.
+func (g *Gateway) Reported() *protocol.Reported {
+	if g.reported == nil || !g.of(g.reported.Instance) {
+		return nil
+	}
+	return g.reported
+}
+
+// Heartbeat returns the last health numbers of the present session and when they came;
+// nil if there were none yet.
+func (g *Gateway) Heartbeat() (*protocol.Heartbeat, int64) {
+	if g.beat == nil || g.beat.Session < g.Presence.Now.Session {
+		return nil, 0
+	}
+	return g.beat, g.beatAt
+}
+
+// NonceAge returns how old the nonce is, as far as is known: at least the first, at
+// most the second number of milliseconds.
+func (g *Gateway) NonceAge(now int64) (least, most int64) {
+	s := g.Presence.Now
+	if g.nonceAt != 0 {
+		return now - g.nonceAt, now - g.nonceAt + flightMax
+	}
+	if g.beat != nil && g.beat.Session == s.Session && g.beat.Boot == s.Boot {
+		age := g.beat.Mono - s.Mono + now - g.beatAt
+		return age, age + flightMax
+	}
+	return 0, nonceLifeMax
+}
+
+const (
+	flightMax    = 60_000 // how long a message may be on its way
+	nonceLifeMax = 20 * 60_000
+)
+
+// Facts are what a rollout decides by.
+type Facts struct {
+	Online  bool
+	Epoch   uint64
+	Seen    uint64 // the version that it has taken
+	Applied uint64 // the version that it runs
+	Status  string
+	Phase   string
+	Failed  []uint64
+	Fault   *protocol.Fault
+}
+
+// Facts returns what is known of a gateway's configuration.
+func (g *Gateway) Facts() Facts {
+	if g == nil {
+		return Facts{}
+	}
+	f := Facts{Online: g.Online()}
+	if r := g.Reported(); r != nil {
+		f.Epoch, f.Seen, f.Applied, f.Status, f.Phase, f.Failed, f.Fault = r.Epoch, r.Seen, r.Applied, r.Status, r.Phase, r.Failed, r.Error
+	}
+	return f
+}
+
+// Labels returns the labels of a gateway as one text.
+func (g *Gateway) Labels() string {
+	info := g.Info()
+	if info == nil {
+		return ""
+	}
+	var all []string
+	for name, value := range info.Labels {
+		all = append(all, name+"="+value)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ",")
+}
