@@ -17,7 +17,7 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 TARGETS := amd64 arm64 arm
 export GOARM := 7
 
-.PHONY: help demo test race check vet modernise cross fuzz crash timecheck broken bench docs build clean mosquitto
+.PHONY: help demo test race check vet modernise cross fuzz crash timecheck fleet broken bench docs build clean mosquitto
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -56,6 +56,10 @@ crash: mosquitto ## kill -9 campaigns with CYCLES kills each and a printed SEED;
 
 timecheck: ## CASES random cases of windows and time against the oracle, from SEED on
 	go test ./internal/timecheck -v -timeout 5h -args -cases $(CASES) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
+
+fleet: mosquitto ## 20 gateways as processes through rollouts; commands through kills, floods and a hostile channel
+	go test ./fleet/command -run HostileChannel -v -args -deliveries 20000 $(if $(filter-out 0,$(SEED)),-seed $(SEED))
+	go test ./cmd/edged -run 'TestRolloutCampaign|TestManagedKills|TestManagedFlood' -v -timeout 30m -args -fleet.gateways=20 -agent.kills=100 -agent.flood=20000
 
 broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them
 	go test ./internal/campaign -run TestBrokenDaemonsFail -v -timeout 1h -args -broken

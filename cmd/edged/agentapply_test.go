@@ -59,6 +59,7 @@ const trialShort = 300 * time.Millisecond
 // keeps its state, and survives a restart; what is not is refused with the place, or taken
 // back, also by a process that was killed while it was tried.
 func TestConfigurationsAreSent(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	d := y.desk()
 	y.certify("gw-1")

@@ -281,8 +281,8 @@ func TestFleetCommand(t *testing.T) {
 	if !strings.Contains(out, "rejected  E_ROLE") || gw.ran("pipeline.pause") != 0 {
 		t.Errorf("a viewer pauses: %s", out)
 	}
-	// A dangerous one quotes the nonce by itself.
-	p.run(0, "cmd", "gw-01", "engine.restart", "--key", p.secret("alan"))
+	// A dangerous one quotes the nonce by itself; its time counts from the making of that.
+	p.run(0, "cmd", "gw-01", "engine.restart", "--ttl", "1ms", "--key", p.secret("alan"))
 	if gw.ran("engine.restart") != 1 {
 		t.Errorf("restarted %d times", gw.ran("engine.restart"))
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"edged/fleet/operator"
+	"edged/mqtt"
 )
 
 var fleetSeed = flag.Uint64("fleet-seed", uint64(time.Now().UnixNano()), "seed of the fleet tests")
@@ -250,7 +252,13 @@ type controllerProcess struct {
 
 func (p *plant) controller(args ...string) *controllerProcess {
 	p.t.Helper()
-	cmd := exec.Command(os.Args[0], append(p.args(args...), "--json")...)
+	return startController(p.t.(*testing.T), p.args(args...))
+}
+
+// startController starts a command as a process that prints JSON.
+func startController(t *testing.T, args []string) *controllerProcess {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append(args, "--json")...)
 	cmd.Env = append(os.Environ(), asProcess+"=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -258,16 +266,16 @@ func (p *plant) controller(args ...string) *controllerProcess {
 		err = cmd.Start()
 	}
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c := &controllerProcess{t: p.t.(*testing.T), cmd: cmd, lines: make(chan string, 10_000)}
+	c := &controllerProcess{t: t, cmd: cmd, lines: make(chan string, 10_000)}
 	go func() {
 		defer close(c.lines)
 		for scanner := bufio.NewScanner(out); scanner.Scan(); {
 			c.lines <- scanner.Text()
 		}
 	}()
-	p.t.Cleanup(c.kill)
+	t.Cleanup(c.kill)
 	return c
 }
 
@@ -307,15 +315,48 @@ func (c *controllerProcess) wait() int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
+// spy has all that was ever published on the topics of desired documents.
+type spy struct {
+	mu   sync.Mutex
+	seen map[string]map[string]int // by topic and payload
+}
+
+func (p *plant) spy() *spy {
+	p.t.Helper()
+	s := &spy{seen: map[string]map[string]int{}}
+	control, err := mqtt.NewControl(mqtt.ControlConfig{Config: mqtt.Config{URL: p.broker.URL()}, Subscriptions: []mqtt.Subscription{{Filter: "edged/v1/plant7/+/desired", QoS: 1}}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	running := start(p.t.Context(), func(ctx context.Context) error {
+		return control.Run(ctx, mqtt.ControlHooks{Receive: func(_ context.Context, n mqtt.Note) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.seen[n.Topic] == nil {
+				s.seen[n.Topic] = map[string]int{}
+			}
+			s.seen[n.Topic][string(n.Payload)]++
+			return nil
+		}})
+	})
+	p.t.Cleanup(func() { _ = running.end() })
+	p.eventually("the spy listens", func() bool { return control.Stats().Connected })
+	return s
+}
+
 // TestFleetRolloutKilled kills the controller again and again in the middle of a
-// rollout to 40 gateways: no gateway gets two documents, none is skipped, and waves
-// are respected.
+// rollout to 40 gateways, of which four are away: no gateway gets two documents, none
+// is skipped, and waves are respected.
 func TestFleetRolloutKilled(t *testing.T) {
 	t.Logf("seed %d", *fleetSeed)
 	chance := rand.New(rand.NewPCG(*fleetSeed, 1))
 	p := newPlant(t)
 	p.gateways(40)
-	taken := p.follow()
+	taken, published := p.follow(), p.spy()
+	away := []string{"gw-02", "gw-11", "gw-23", "gw-38"}
+	for _, name := range away {
+		p.gates[name].disconnect()
+	}
 	c := p.controller(p.rolloutArgs(p.write("good.json", goodConfig), "--waves", "1,10%,25%,50%,100%")...)
 	kills := 0
 	for c.until(`"event"`, 1+chance.IntN(14)) {
@@ -332,12 +373,35 @@ func TestFleetRolloutKilled(t *testing.T) {
 		c = p.controller("rollout", "resume", "e1v1", "--key", p.secret("dave"))
 	}
 	c.kill()
+	for range 2 { // those that are away are told again
+		p.run(0, "rollout", "resume", "e1v1", "--key", p.secret("dave"))
+	}
+	for _, name := range away {
+		p.gates[name].connect()
+	}
+	p.eventually("all have it", func() bool { return len(taken.list()) == 40 })
+	p.run(0, "rollout", "resume", "e1v1", "--key", p.secret("dave"), "--follow")
 	s := p.snapshot("e1v1")
 	t.Logf("killed %d times, phase %s", kills, s.Phase)
-	if kills < 3 || s.Phase != operator.PhaseDone || s.Progress().Done != 40 {
+	if kills < 2 || s.Phase != operator.PhaseDone || s.Progress().Done != 40 {
 		t.Errorf("killed %d times, %s", kills, describeRollout(&s))
 	}
-	p.inWaves(s, taken.list())
+	present := slices.DeleteFunc(taken.list(), func(name string) bool { return slices.Contains(away, name) })
+	p.inWaves(s, present)
+	published.mu.Lock()
+	defer published.mu.Unlock()
+	again := 0
+	for topic, payloads := range published.seen {
+		for _, n := range payloads {
+			again += n - 1
+		}
+		if len(payloads) != 1 {
+			t.Errorf("%d different documents on %s", len(payloads), topic)
+		}
+	}
+	if len(published.seen) != 40 || again == 0 {
+		t.Errorf("%d gateways were told, %d times again", len(published.seen), again)
+	}
 	for name, m := range p.gates {
 		if v := m.versions(); fmt.Sprint(v) != "[1]" {
 			t.Errorf("%s got versions %v", name, v)

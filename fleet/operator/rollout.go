@@ -192,6 +192,8 @@ func (d *Document) verdict(f Facts) (status string, code protocol.Code, message 
 		return MemberReleased, "", ""
 	case f.Seen > d.Version:
 		return MemberFailed, protocol.CodeStale, fmt.Sprintf("somebody has published version %d", f.Seen)
+	case f.Status == protocol.StatusApplied && f.Applied == d.Version && f.Hash != "" && f.Hash != d.Hash:
+		return MemberFailed, protocol.CodeReplay, fmt.Sprintf("it runs version %d with another content: somebody else has used the number", d.Version)
 	case f.Status == protocol.StatusApplied && f.Applied == d.Version:
 		return MemberDone, "", ""
 	case f.Status == protocol.StatusFailed || f.Status == protocol.StatusRolledBack || f.Status == protocol.StatusRejected:

@@ -65,6 +65,8 @@ var (
 	rolled  = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 6, Status: protocol.StatusRolledBack,
 		Fault: &protocol.Fault{Code: protocol.CodeHealth, Path: "pipelines[0]", Message: "silent"}}
 	newer  = operator.Facts{Online: true, Epoch: 1, Seen: 8, Applied: 8, Status: protocol.StatusApplied}
+	other  = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 7, Hash: "sha256:y", Status: protocol.StatusApplied}
+	same   = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 7, Hash: "sha256:x", Status: protocol.StatusApplied}
 	raised = operator.Facts{Online: true, Epoch: 2}
 	away   = operator.Facts{Epoch: 1, Seen: 7, Applied: 7, Status: protocol.StatusApplied} // it runs it, and is offline
 )
@@ -100,6 +102,8 @@ func TestRolloutTable(t *testing.T) {
 		"it goes away and comes back":        {"1", []said{{0, online}, {5, applied}, {6, away}, {200, applied}}, 210, operator.MemberDone, "", operator.PhaseDone},
 		"somebody else was faster":           {"1", []said{{0, newer}}, 1, operator.MemberFailed, protocol.CodeStale, operator.PhaseStopped},
 		"somebody else comes later":          {"1", []said{{0, online}, {5, applied}, {10, newer}}, 70, operator.MemberDone, "", operator.PhaseDone},
+		"another content under the number":   {"1", []said{{0, other}}, 1, operator.MemberFailed, protocol.CodeReplay, operator.PhaseStopped},
+		"the same content":                   {"1", []said{{0, same}}, 70, operator.MemberDone, "", operator.PhaseDone},
 		"the epoch was raised":               {"1", []said{{0, raised}}, 1, operator.MemberFailed, protocol.CodeEpoch, operator.PhaseStopped},
 	} {
 		r := begin(t, plan(c.waves, nil), fleet(1))

@@ -284,6 +284,7 @@ type Facts struct {
 	Epoch   uint64
 	Seen    uint64 // the version that it has taken
 	Applied uint64 // the version that it runs
+	Hash    string // of the configuration that it runs; empty: not said
 	Status  string
 	Phase   string
 	Failed  []uint64
@@ -297,7 +298,8 @@ func (g *Gateway) Facts() Facts {
 	}
 	f := Facts{Online: g.Online()}
 	if r := g.Reported(); r != nil {
-		f.Epoch, f.Seen, f.Applied, f.Status, f.Phase, f.Failed, f.Fault = r.Epoch, r.Seen, r.Applied, r.Status, r.Phase, r.Failed, r.Error
+		f.Epoch, f.Seen, f.Applied, f.Hash = r.Epoch, r.Seen, r.Applied, r.Effective
+		f.Status, f.Phase, f.Failed, f.Fault = r.Status, r.Phase, r.Failed, r.Error
 	}
 	return f
 }
