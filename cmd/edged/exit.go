@@ -38,9 +38,10 @@ const exitCodesText = `Every command ends with one of these codes:
      does not end for an absent broker: it waits for it
   7  a check that was asked for failed: replay --strict met dead letters,
      drive met a line that is no step or a state that does not come back,
-     inspect met damage, demo met a result that is wrong or missing
+     inspect met damage, demo met a result that is wrong or missing, doctor found
+     a problem, fleet met a gateway that failed, refused or did not answer
   8  a command of the fleet's operators asks for a restart: whoever supervises edged
-     starts it again, as systemd does with Restart=always
+     starts it again, as systemd does with Restart=on-failure
 
 A second signal ends edged run at once; nothing durable is lost by that.`
 
