@@ -104,11 +104,14 @@ func TestConfigurationsAreSent(t *testing.T) {
 		d.done("gw-1", "config.confirm", `{"epoch":1,"version":8}`, "dave")
 		d.runs(8, demoConfig)
 	})
+	other := strings.Replace(demoConfig, "name: device-windows", "name: other", 1) // outputs come and go
+	d.send("gw-1", 9, other, protocol.ConfirmSession, trialShort)
+	d.runs(9, other)
 	before := d.state("gw-1").Session
 	p.kill()
 	y.launch(config)
 	d.online("gw-1", before)
-	d.runs(8, demoConfig)
+	d.runs(9, other)
 }
 
 // runs waits until gw-1 runs a version for good.

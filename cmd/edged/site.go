@@ -216,26 +216,18 @@ func (s *site) Health() apply.Health {
 		Messages: st.Received.Load(), Errors: st.DeadLetters.Load(), Broken: st.Panics.Load() + st.Quarantined.Load(),
 		Stuck: int64(e.IntakeLevel()), StuckMax: int64(e.Config().IntakeEventsMax), Linked: s.linked(),
 	}
-	if s.daemon.inlet.Connected() {
-		h.Up = append(h.Up, "the source")
-	}
-	links := s.daemon.active.Load().links
-	for _, l := range e.Links() {
-		// An output that is gone is not one that is down.
-		if l.Up && containsLink(links, l.Stream, l.Output) {
-			h.Up = append(h.Up, "output "+l.Stream+"/"+l.Output)
+	note := func(name string, up bool) {
+		if up {
+			h.Up = append(h.Up, name)
+		} else {
+			h.Down = append(h.Down, name)
 		}
+	}
+	note("the source", s.daemon.inlet.Connected())
+	for _, l := range e.Links() {
+		note("output "+l.Stream+"/"+l.Output, l.Up)
 	}
 	return h
-}
-
-func containsLink(links []actors.Link, stream, name string) bool {
-	for _, l := range links {
-		if l.Stream == stream && l.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // journalSource delivers the newest records of a journal as if they came now.

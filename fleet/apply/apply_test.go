@@ -110,10 +110,11 @@ func (b *box) start(v Version) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.running = v
+	b.health.Down = nil
 	b.health.Up, b.health.Linked, b.health.Stuck, b.health.StuckMax = []string{"source", "uplink"}, true, 0, 100
 	switch m := mannerOf(v); m.Fails {
 	case "source":
-		b.health.Up = b.health.Up[1:]
+		b.health.Up, b.health.Down = b.health.Up[1:], b.health.Up[:1]
 	case "link":
 		b.health.Linked = false
 	case "slow":

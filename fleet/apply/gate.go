@@ -38,6 +38,7 @@ type Health struct {
 	Stuck    int64    `json:"-"`        // messages that wait to be processed
 	StuckMax int64    `json:"-"`        // at which nothing more is taken
 	Up       []string `json:"up"`       // inputs and outputs that are connected
+	Down     []string `json:"-"`        // those that are not; one that is gone is in neither
 	Linked   bool     `json:"-"`        // the management link works
 }
 
@@ -100,7 +101,7 @@ func (h *Health) worse(before, first *Health, settled bool) error {
 		return nil
 	}
 	for _, name := range before.Up {
-		if !slices.Contains(h.Up, name) {
+		if slices.Contains(h.Down, name) {
 			return fmt.Errorf("%s was connected before, and is not any more", name)
 		}
 	}

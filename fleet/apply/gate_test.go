@@ -27,8 +27,10 @@ func TestWorse(t *testing.T) {
 		{"more", Health{}, Health{Messages: 50}, Health{Messages: 1050, Errors: 11}, true, "1.0 % are allowed"},
 		{"twice what is usual", Health{Messages: 100, Errors: 5}, Health{Messages: 100, Errors: 5}, Health{Messages: 200, Errors: 15}, true, ""},
 		{"more than that", Health{Messages: 100, Errors: 5}, Health{Messages: 100, Errors: 5}, Health{Messages: 200, Errors: 16}, true, "10.0 % are allowed"},
-		{"down for a moment", Health{Up: up}, Health{}, Health{Up: up[:1]}, false, ""},
-		{"down", Health{Up: up}, Health{}, Health{Up: up[:1]}, true, "b was connected"},
+		{"down for a moment", Health{Up: up}, Health{}, Health{Up: up[:1], Down: up[1:]}, false, ""},
+		{"down", Health{Up: up}, Health{}, Health{Up: up[:1], Down: up[1:]}, true, "b was connected"},
+		{"gone", Health{Up: up}, Health{}, Health{Up: up[:1]}, true, ""},
+		{"down before", Health{Up: up[:1]}, Health{}, Health{Up: up[:1], Down: up[1:]}, true, ""},
 		{"another one is up", Health{Up: up[:1]}, Health{}, Health{Up: up}, true, ""},
 	} {
 		err := c.now.worse(&c.before, &c.first, c.settled)
