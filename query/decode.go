@@ -134,8 +134,10 @@ func ClampedIdentity(identity uint64, t edged.Timestamp) uint64 {
 	if identity == 0 {
 		return 0
 	}
-	const odd = 0x9e3779b97f4a7c15
-	return clamped | (identity ^ odd*uint64(t))
+	// A mixer of its own (splitmix64): streams are told apart by another multiple.
+	x := identity + 0xbf58476d1ce4e5b9*uint64(t)
+	x = (x ^ x>>30) * 0x94d049bb133111eb
+	return clamped | (x ^ x>>31)
 }
 
 // identify returns what equal events have in common; 0 means not deduplicated. A

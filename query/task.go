@@ -491,7 +491,7 @@ func (t *Task) duplicate(out *edged.Output, ev *edged.Event) bool {
 	}
 	// Equal payloads of the two streams of a join are not the same event.
 	const odd = 0x9e3779b97f4a7c15
-	s := sighting{ev.EventTime, ev.Identity ^ odd*uint64(ev.Stream)}
+	s := sighting{ev.EventTime, ev.Identity ^ odd*uint64(ev.Stream)&^clamped}
 	if ev.Identity&clamped != 0 && t.seen.knows(s.identity) {
 		return true
 	}

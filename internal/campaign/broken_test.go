@@ -26,6 +26,8 @@ const (
 	crash = "TestCrash/in_flight_unlimited"
 	links = "TestBrokenLinks"
 	chain = "TestCrashStages"
+
+	reload = "TestReload"
 )
 
 var breakages = []breakage{
@@ -43,7 +45,7 @@ var breakages = []breakage{
 	},
 	{
 		name: "do not deduplicate", file: "query/task.go", test: crash, sees: `agg: .*events lost 0, double [1-9]`,
-		old: "if t.duplicate(out, ev) {", new: "if t.duplicate(out, ev) && false {",
+		old: "repeated := t.duplicate(out, ev)", new: "repeated := t.duplicate(out, ev) && false",
 	},
 	{
 		name: "do not replay the journal", file: "actors/recovery.go", test: crash, sees: `events lost [1-9]`,
@@ -95,7 +97,7 @@ var breakages = []breakage{
 	},
 	{
 		name: "keep retractions from the next stage", file: "query/derive.go", test: chain, sees: `stream activity, .* faults`,
-		old: "if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult {", new: "if r.Kind != edged.PaneResult {",
+		old: "if r.Kind != edged.PaneResult && r.Kind != edged.RetractResult ||", new: "if r.Kind != edged.PaneResult ||",
 	},
 	{
 		name: "do not replay ticks", file: "actors/sequencer.go", test: chain, sees: `reissue|conflict|stream session, .* faults`,
@@ -103,7 +105,15 @@ var breakages = []breakage{
 	},
 	{
 		name: "do not replay tables", file: "actors/sequencer.go", test: chain, sees: `stream device, .* faults`,
-		old: "		s.setTable(rec)\n	default:", new: "		if !ep.replay {\n			s.setTable(rec)\n		}\n	default:",
+		old: "		s.setTable(ep, rec)\n	default:", new: "		if !ep.replay {\n			s.setTable(ep, rec)\n		}\n	default:",
+	},
+	{
+		name: "swap without storing what changed last", file: "actors/swap.go", test: reload, sees: `events lost [1-9]|the daemon is ready`,
+		old: "	if s.checkpoint() {\n		return true\n	}\n	err := s.exchange(w)", new: "	err := s.exchange(w)",
+	},
+	{
+		name: "recover with the new configuration", file: "cmd/edged/contract.go", test: reload, sees: `recovery must replay`,
+		old: "	if !differs {\n", new: "	if true {\n",
 	},
 }
 
@@ -130,28 +140,43 @@ func TestBrokenDaemonsFail(t *testing.T) {
 	}
 }
 
-// build builds a daemon with the defect. The source tree is not touched.
-func (b *breakage) build(t *testing.T) string {
+// TestBreakagesFit: a defect whose place is gone would not be planted.
+func TestBreakagesFit(t *testing.T) {
+	for _, b := range breakages {
+		b.source(t)
+	}
+}
+
+// source returns the module's root, and the path and the text of the file that gets the
+// defect.
+func (b *breakage) source(t *testing.T) (root, path, text string) {
 	t.Helper()
 	root, err := Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(root, filepath.FromSlash(b.file))
-	text, err := os.ReadFile(path)
+	path = filepath.Join(root, filepath.FromSlash(b.file))
+	bytes, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), b.old); n != 1 {
-		t.Fatalf("%s has %q %d times: adapt the defect to the source", b.file, b.old, n)
+	if n := strings.Count(string(bytes), b.old); n != 1 {
+		t.Errorf("%s: %s has %q %d times: adapt the defect to the source", b.name, b.file, b.old, n)
 	}
+	return root, path, string(bytes)
+}
+
+// build builds a daemon with the defect. The source tree is not touched.
+func (b *breakage) build(t *testing.T) string {
+	t.Helper()
+	root, path, text := b.source(t)
 	dir := t.TempDir()
 	broken, overlay := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json")
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string]string{broken: strings.Replace(string(text), b.old, b.new, 1), overlay: string(list)} {
+	for name, content := range map[string]string{broken: strings.Replace(text, b.old, b.new, 1), overlay: string(list)} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
