@@ -110,10 +110,7 @@ func (s *sequencer) swapStep() (again bool) {
 		w.result <- swapResult{err: errStopped}
 		s.swap = nil
 		return false
-	case !w.frozen:
-		s.prepare(w)
-		return false
-	case !s.open.idle() || s.inFlight > 0 || s.waving != nil:
+	case !w.frozen && !s.prepare(w), !s.open.idle() || s.inFlight > 0 || s.waving != nil:
 		return false
 	}
 	if s.checkpoint() {
@@ -128,20 +125,12 @@ func (s *sequencer) swapStep() (again bool) {
 	return true
 }
 
-// prepare waits until little is left to be stored, and then stops the input. In the
-// meantime sweeps store what has changed, see plan; where nothing comes, nobody minds.
-func (s *sequencer) prepare(w *swapping) {
-	if !w.quiet {
-		if s.sweep.running {
-			return
-		}
-		changed := 0
-		for _, r := range s.routers {
-			changed += r.changedCount()
-		}
-		if changed > swapKeysMax && w.passes < swapPassesMax {
-			return
-		}
+// prepare waits until little is left to be stored, and then stops the input and reports
+// that. In the meantime sweeps store what has changed, see plan; where nothing comes,
+// nobody minds.
+func (s *sequencer) prepare(w *swapping) (frozen bool) {
+	if !w.quiet && (s.sweep.running || w.passes < swapPassesMax && s.unstored(swapKeysMax)) {
+		return false
 	}
 	w.frozen, w.stood = true, time.Now()
 	s.settled, s.resting, s.remaining = false, 0, nil
@@ -149,6 +138,7 @@ func (s *sequencer) prepare(w *swapping) {
 		s.sweep.left = <-s.sweep.sorting
 		s.sweep.sorting = nil
 	}
+	return true
 }
 
 // sweeps reports whether a swap wants a sweep now that stores both generations.
@@ -299,17 +289,24 @@ func (s *sequencer) relink(links []Link) {
 // reload journals the tables that differ from what is known, and those of which a new
 // pipeline has not told its keys.
 func (s *sequencer) reload(tables []Table) {
+	s.keepTables(tables)
 	for _, t := range tables {
 		s.load(t)
 	}
 }
 
-// changedCount returns how many keys' states are not stored in both generations.
-func (r *router) changedCount() (n int) {
-	for _, ref := range r.refs {
-		if ref.changed > 0 {
-			n++
+// unstored reports whether more than so many keys' states are not stored in both
+// generations. It stops counting there.
+func (s *sequencer) unstored(most int) bool {
+	for _, r := range s.routers {
+		for _, ref := range r.refs {
+			if ref.changed > 0 {
+				most--
+			}
+			if most < 0 {
+				return true
+			}
 		}
 	}
-	return n
+	return false
 }

@@ -235,8 +235,7 @@ func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, now contr
 
 var errNotNow = errors.New("not now")
 
-// A swap while one is under way is refused, and so is one to a version that cannot read
-// what is stored; the old ones go on.
+// A swap to a version that cannot read what is stored is refused; the old ones go on.
 func TestSwapRefused(t *testing.T) {
 	p := &chainPipeline{name: "device", groups: 1, size: 100}
 	links, _ := chainLinks([]*chainPipeline{p})
@@ -272,6 +271,59 @@ func TestSwapRefused(t *testing.T) {
 	if _, err := e.Swap(t.Context(), Swap{Settle: settle}); err == nil {
 		t.Error("a swap is taken after the end")
 	}
+}
+
+// A swap while one is under way is refused; one that comes later is not, and needs no
+// tick.
+func TestSwapTwice(t *testing.T) {
+	p := &chainPipeline{name: "device", groups: 1, size: 100}
+	links, _ := chainLinks([]*chainPipeline{p})
+	store := &gatedStore{MemoryStore: NewMemoryStore(links...), gate: make(chan struct{})}
+	src := &feedSource{feed: make(chan edged.Batch, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	e, err := New(Config{CommitInterval: time.Millisecond, TickInterval: time.Hour}, Ports{Store: store, Source: src, Pipelines: []Pipeline{p.Clone()}, Links: links})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	<-e.Ready()
+	swap := func() error {
+		_, err := e.Swap(ctx, Swap{Pipelines: []Pipeline{p.Clone()}, Links: links, Settle: func(edged.Seq) (map[string]edged.Seq, error) { return nil, nil }})
+		return err
+	}
+	src.feed <- edged.Batch{Messages: []edged.Message{message("k1 1", 1)}}
+	store.gate <- struct{}{} // the commit of the message
+	results := make(chan error, 2)
+	for range cap(results) {
+		go func() { results <- swap() }()
+	}
+	if err := <-results; !errors.Is(err, ErrSwapping) {
+		t.Errorf("the second of two swaps: %v", err)
+	}
+	close(store.gate) // the commits of the first
+	if err := <-results; err != nil {
+		t.Errorf("the first of two swaps: %v", err)
+	}
+	if err := swap(); err != nil {
+		t.Errorf("a third swap: %v", err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gatedStore commits when it may.
+type gatedStore struct {
+	*MemoryStore
+	gate chan struct{}
+}
+
+func (s *gatedStore) Commit(c *edged.Commit) error {
+	<-s.gate
+	return s.MemoryStore.Commit(c)
 }
 
 // strangePipeline cannot read what chainPipeline stores.

@@ -3,6 +3,7 @@ package actors
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 
 	"edged"
@@ -132,19 +133,19 @@ func (s *sequencer) unexpected(table string) bool {
 	})
 }
 
+// keepTables forgets the tables that a configuration does not name: they are not carried
+// along in the journal.
+func (s *sequencer) keepTables(tables []Table) {
+	maps.DeleteFunc(s.tables, func(name string, _ []byte) bool {
+		return !slices.ContainsFunc(tables, func(t Table) bool { return t.Name == name })
+	})
+}
+
 // startTables takes the tables of the configuration up after recovery. Tables
 // that it does not name any more are not carried along. last is the start of the
 // last complete sweep, where the journal will be cut.
 func (s *sequencer) startTables(tables []Table, last edged.Seq) {
-	named := map[string]bool{}
-	for _, t := range tables {
-		named[t.Name] = true
-	}
-	for name := range s.tables {
-		if !named[name] {
-			delete(s.tables, name)
-		}
-	}
+	s.keepTables(tables)
 	s.retable = len(s.tables) > 0 && last == s.next-1
 	for _, t := range tables {
 		s.load(t)

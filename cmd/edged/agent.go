@@ -55,7 +55,8 @@ type managed struct {
 // the process. Nothing connects before run. Own is the gateway's own file, and found
 // what is known of the configurations that were sent.
 func (d *daemon) manage(own *setup, found *sent, logs *logs, end context.CancelCauseFunc) (*managed, error) {
-	f := &d.setup.settings.Fleet
+	settings := d.active.Load().settings
+	f := &settings.Fleet
 	if f.Name == "" {
 		return nil, nil
 	}
@@ -75,7 +76,7 @@ func (d *daemon) manage(own *setup, found *sent, logs *logs, end context.CancelC
 		return nil, storeFailed(err)
 	}
 	linked := func() bool { return m.control.Stats().Connected }
-	m.applier = apply.New(&site{own: own, daemon: d, linked: linked}, desiredStore(d.setup.settings.DataDir), found.state, m.tellApplied)
+	m.applier = apply.New(&site{own: own, daemon: d, linked: linked}, desiredStore(settings.DataDir), found.state, m.tellApplied)
 	return m, nil
 }
 

@@ -19,7 +19,6 @@ import (
 
 // daemon is a wired engine: what edged run and edged demo drive.
 type daemon struct {
-	setup    *setup
 	next     *setup     // to be gone over to after recovery; nil: none
 	taking   sync.Mutex // held while a configuration is taken
 	log      *slog.Logger
@@ -53,7 +52,7 @@ type choices struct {
 // openDaemon opens the store, settles which outputs rows wait for, and wires
 // everything. Nothing connects before run.
 func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d *daemon, err error) {
-	opened := &daemon{setup: s, log: log}
+	opened := &daemon{log: log}
 	d = opened
 	defer func() {
 		if err != nil {
@@ -70,7 +69,7 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 		}
 		if old != nil {
 			log.Info("the configuration has changed; what is stored is recovered with the one before", "config", s.file)
-			d.setup, d.next, s = old, s, old
+			d.next, s = s, old
 		}
 	}
 	if d.inlet, err = newInlet(&s.settings.MQTT, s.specs, log); err != nil {
@@ -80,7 +79,7 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 	if err != nil {
 		return nil, err
 	}
-	if err := d.settleStreams(choice.discard); err != nil {
+	if err := d.settleStreams(s, choice.discard); err != nil {
 		return nil, err
 	}
 	if d.outputs, err = openOutputs(s, stdout, log); err != nil {
@@ -130,9 +129,9 @@ func engineConfig(s *configs.Settings, log *slog.Logger) actors.Config {
 // settleStreams tells the store which outputs each stream has now. Rows of a
 // stream that has no output any more were acknowledged to the devices' broker,
 // so they are kept until the output is back or the operator discards them.
-func (d *daemon) settleStreams(discard []string) error {
+func (d *daemon) settleStreams(s *setup, discard []string) error {
 	wanted := map[string]bool{}
-	for _, st := range d.setup.streams() {
+	for _, st := range s.streams() {
 		if len(st.outputs) == 0 {
 			continue
 		}
@@ -142,12 +141,12 @@ func (d *daemon) settleStreams(discard []string) error {
 			names = append(names, o.Name())
 		}
 		if err := d.store.SetOutputs(st.name, names); err != nil {
-			return fmt.Errorf("open store %s: %w", d.setup.settings.DataDir, err)
+			return fmt.Errorf("open store %s: %w", s.settings.DataDir, err)
 		}
 	}
 	for _, name := range discard {
 		if wanted[name] {
-			return failed(exitUsage, fmt.Errorf("--discard-stream %s: the stream has outputs; remove them from %s first", name, d.setup.file))
+			return failed(exitUsage, fmt.Errorf("--discard-stream %s: the stream has outputs; remove them from %s first", name, s.file))
 		}
 		rows, err := d.store.DropStream(name)
 		if err != nil {

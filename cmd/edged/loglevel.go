@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,7 +13,6 @@ import (
 
 	"edged/configs"
 	"edged/fleet/agent"
-	"edged/fleet/protocol"
 )
 
 // logs is the logger of a daemon, whose level can be changed for a while, and the newest
@@ -21,7 +20,7 @@ import (
 type logs struct {
 	logger *slog.Logger
 	level  *slog.LevelVar
-	ring   *logRing // nil: nobody can ask for it
+	ring   *logRing // nil: there is no management that could ask for it
 
 	mu     sync.Mutex
 	usual  slog.Level
@@ -116,10 +115,7 @@ func (m *managed) setLogLevel(_ context.Context, _ *agent.Call, args logLevelArg
 	var level slog.Level
 	// Check has read it already.
 	_ = level.UnmarshalText([]byte(args.Level))
-	d := time.Duration(args.For) * time.Millisecond
-	if d == 0 {
-		d = logLevelDefault
-	}
+	d := cmp.Or(time.Duration(args.For)*time.Millisecond, logLevelDefault)
 	r := logLevelResult{Level: level.String(), Before: m.logs.set(level, d).String()}
 	if level != m.logs.usual {
 		r.Reverts = d.Milliseconds()
@@ -189,14 +185,7 @@ type logTailResult struct {
 }
 
 func (m *managed) tailLog(_ context.Context, _ *agent.Call, args logTailArgs) (any, error) {
-	if m.logs.ring == nil {
-		return nil, agent.Failed(protocol.CodeInternal, errors.New("no lines are kept"))
-	}
-	size := args.Bytes
-	if size == 0 {
-		size = logTailDefault
-	}
-	lines, older := m.logs.ring.tail(size)
+	lines, older := m.logs.ring.tail(cmp.Or(args.Bytes, logTailDefault))
 	return logTailResult{Lines: lines, Older: older}, nil
 }
 

@@ -13,7 +13,6 @@ import (
 // itself. Commands that change pipelines, state or outputs come with the engine's
 // control; until then they are answered with E_UNKNOWN_OP.
 func (m *managed) ops() map[string]agent.Op {
-	restart := agent.Do(m.restart)
 	return map[string]agent.Op{
 		"health.check":     agent.Do(m.checkHealth),
 		"config.get":       agent.Do(m.showConfig),
@@ -34,7 +33,7 @@ func (m *managed) ops() map[string]agent.Op {
 		"log.level":        agent.Do(m.setLogLevel),
 		"log.tail":         agent.Do(m.tailLog),
 		"cert.reload":      agent.Do(m.reloadCertificates),
-		"engine.restart":   restart,
+		"engine.restart":   agent.Do(m.restart),
 	}
 }
 
@@ -112,12 +111,16 @@ type linkResult struct {
 }
 
 func (m *managed) showOutbox(context.Context, *agent.Call, agent.None) (any, error) {
+	return m.outbox(), nil
+}
+
+func (m *managed) outbox() outboxResult {
 	d := m.daemon
 	r := outboxResult{
 		Bytes: d.store.OutboxBytes(), BytesMax: d.engine.Config().OutboxBytesMax, Blocked: d.engine.Stats().OutboxBlocked.Load(), Outputs: []linkResult{},
 	}
 	if !d.ready() {
-		return r, nil
+		return r
 	}
 	for _, l := range d.engine.Links() {
 		r.Outputs = append(r.Outputs, linkResult{
@@ -125,7 +128,7 @@ func (m *managed) showOutbox(context.Context, *agent.Call, agent.None) (any, err
 			Waiting: l.Committed - min(l.Confirmed, l.Committed), Downs: l.Downs, Resent: l.Resent, Unsendable: l.Unsendable,
 		})
 	}
-	return r, nil
+	return r
 }
 
 // errNoPipeline is the answer to a name that there is not.

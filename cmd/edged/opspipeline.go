@@ -76,7 +76,7 @@ type pipelineStatus struct {
 	Outputs     []linkResult `json:"outputs"`
 }
 
-func (m *managed) showPipeline(ctx context.Context, c *agent.Call, args pipelineArgs) (any, error) {
+func (m *managed) showPipeline(_ context.Context, _ *agent.Call, args pipelineArgs) (any, error) {
 	p, st := m.plan(args.Pipeline), m.pipelineStats(args.Pipeline)
 	if p == nil || st == nil {
 		return nil, errNoPipeline(args.Pipeline)
@@ -86,11 +86,7 @@ func (m *managed) showPipeline(ctx context.Context, c *agent.Call, args pipeline
 		Unassigned: st.Unassigned.Load(), Suppressed: st.Suppressed.Load(), Historical: st.Historical.Load(), Alarms: st.Alarms.Load(),
 		Outputs: []linkResult{},
 	}
-	all, err := m.showOutbox(ctx, c, agent.None{})
-	if err != nil {
-		return nil, err
-	}
-	for _, l := range all.(outboxResult).Outputs {
+	for _, l := range m.outbox().Outputs {
 		if l.Stream == p.Stream() || l.Stream == p.LateStream() || l.Stream == p.AlarmStream() {
 			r.Outputs = append(r.Outputs, l)
 		}
@@ -144,7 +140,7 @@ type dumpResult struct {
 	More bool        `json:"more"` // there are more keys: ask again, from the last one
 }
 
-// errEnough ends a walk over the keys.
+// errEnough ends a walk over what is stored.
 var errEnough = errors.New("enough")
 
 // dumpWindows shows the open windows as rows, as they would be if they ended now. It

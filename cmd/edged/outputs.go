@@ -17,10 +17,9 @@ import (
 	"edged/query"
 )
 
-// outputs are the links of all streams, and the files under them.
+// outputs are the links of all streams.
 type outputs struct {
 	links []actors.Link
-	files map[string]*persistence.NDJSON // by stream and name of the output
 	lines *lockedWriter
 }
 
@@ -33,15 +32,12 @@ func openOutputs(s *setup, stdout io.Writer, log *slog.Logger) (*outputs, error)
 
 // next makes the links of another setup; those that are there already go over.
 func (o *outputs) next(s *setup, log *slog.Logger) (*outputs, error) {
-	n := &outputs{files: map[string]*persistence.NDJSON{}, lines: o.lines}
+	n := &outputs{lines: o.lines}
 	for _, st := range s.streams() {
 		for _, spec := range st.outputs {
 			at := slices.IndexFunc(o.links, func(l actors.Link) bool { return l.Stream == st.name && l.Name == spec.Name() })
 			if at >= 0 {
 				n.links = append(n.links, o.links[at])
-				if id := fileID(st.name, spec.Name()); o.files[id] != nil {
-					n.files[id] = o.files[id]
-				}
 				continue
 			}
 			output, err := n.open(&s.settings.Upstream, st.name, spec, log)
@@ -55,8 +51,6 @@ func (o *outputs) next(s *setup, log *slog.Logger) (*outputs, error) {
 	}
 	return n, nil
 }
-
-func fileID(stream, name string) string { return stream + "\x00" + name }
 
 func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpec, log *slog.Logger) (actors.Output, error) {
 	switch spec.Kind {
@@ -73,7 +67,6 @@ func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpe
 		if err != nil {
 			return nil, failed(exitStore, fmt.Errorf("output of stream %s: %w", stream, err))
 		}
-		o.files[fileID(stream, spec.Name())] = file
 		return file, nil
 	case query.OutputStdout:
 		return newLineOutput(o.lines), nil
@@ -100,9 +93,10 @@ func (o *outputs) close() error { return o.closeBut(&outputs{}) }
 // closeBut closes the files that the others do not have.
 func (o *outputs) closeBut(others *outputs) error {
 	var errs []error
-	for id, f := range o.files {
-		if others.files[id] != f {
-			errs = append(errs, f.Close())
+	for _, l := range o.links {
+		file, ok := l.Output.(*persistence.NDJSON)
+		if ok && !slices.ContainsFunc(others.links, func(other actors.Link) bool { return other.Output == l.Output }) {
+			errs = append(errs, file.Close())
 		}
 	}
 	return errors.Join(errs...)

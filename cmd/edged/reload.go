@@ -67,7 +67,7 @@ func (d *daemon) reload(ctx context.Context, flags *pflag.FlagSet) error {
 func (d *daemon) take(ctx context.Context, next *setup) error {
 	d.taking.Lock()
 	defer d.taking.Unlock()
-	steps, err := planReload(d.setup, next)
+	steps, err := planReload(d.active.Load().setup, next)
 	if err != nil {
 		return failed(exitConfig, err)
 	}
@@ -157,17 +157,12 @@ func (d *daemon) swap(ctx context.Context, next *setup, steps []reloadStep) (pau
 		}
 		pipes = append(pipes, newPipeline(p, next.settings.GatewayID))
 	}
-	before := d.setup
 	pause, err = d.engine.Swap(ctx, actors.Swap{
 		Pipelines: pipes, Links: outputs.links, Tables: contents,
 		Settle: func(edged.Seq) (map[string]edged.Seq, error) {
-			d.setup = next
 			since, err := settleContract(next.settings.DataDir, next, d.store.Position(), false)
 			if err == nil {
-				err = d.settleStreams(nil)
-			}
-			if err != nil {
-				d.setup = before
+				err = d.settleStreams(next, nil)
 			}
 			return since, err
 		},

@@ -156,9 +156,5 @@ func newLogger(cfg configs.Log, cmd *cobra.Command) *slog.Logger {
 	var level slog.Level
 	// The settings admit only names of levels.
 	_ = level.UnmarshalText([]byte(cfg.Level))
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.Format == "json" {
-		return slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
-	}
-	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
+	return slog.New(logHandler(cmd.ErrOrStderr(), cfg.Format, &slog.HandlerOptions{Level: level}))
 }

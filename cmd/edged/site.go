@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"edged/fleet/apply"
 	"edged/fleet/protocol"
 	"edged/fleet/strict"
+	"edged/persistence"
 	"edged/query"
 )
 
@@ -48,14 +48,15 @@ func parseSent(own *setup, v apply.Version) (*setup, error) {
 	}
 	// Files of tables are looked for where they would be for the gateway's own file.
 	name := filepath.Join(filepath.Dir(own.file), fmt.Sprintf("desired-%d", v.Number))
-	settings, doc, err := configs.Load(name, sentText(v.Config), os.Environ(), nil)
+	text := sentText(v.Config)
+	settings, doc, err := configs.Load(name, text, os.Environ(), nil)
 	if err != nil {
 		return nil, sentFault(err)
 	}
 	if doc.Settings != nil {
 		return nil, &apply.Fault{Code: protocol.CodeSchema, Path: "settings", Err: fmt.Errorf("%s: settings are the gateway's own and cannot be sent; remove the section", name)}
 	}
-	next := &setup{file: name, text: string(sentText(v.Config)), settings: settings, doc: doc, specs: doc.Pipelines, version: v}
+	next := &setup{file: name, text: string(text), settings: settings, doc: doc, specs: doc.Pipelines, version: v}
 	if err := errors.Join(append(next.compile(), next.checkFiles())...); err != nil {
 		return nil, sentFault(err)
 	}
@@ -232,17 +233,11 @@ func (s *site) Health() apply.Health {
 
 // journalSource delivers the newest records of a journal as if they came now.
 type journalSource struct {
-	store interface {
-		Position() edged.Position
-		Replay(after edged.Seq, fn func(*edged.Record) error) error
-	}
+	store   *persistence.Store
 	records int64
 }
 
 var _ actors.Source = (*journalSource)(nil)
-
-// errTried ends a replay.
-var errTried = errors.New("enough")
 
 // Run implements actors.Source.
 func (s *journalSource) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
@@ -256,12 +251,12 @@ func (s *journalSource) Run(ctx context.Context, deliver func(context.Context, e
 			return nil
 		}
 		if size += len(r.Topic) + len(r.Payload); size > dryRunBytes {
-			return errTried
+			return errEnough
 		}
 		s.records++
-		return deliver(ctx, edged.Batch{Messages: []edged.Message{{Topic: r.Topic, Payload: bytes.Clone(r.Payload)}}})
+		return deliver(ctx, edged.Batch{Messages: []edged.Message{{Topic: r.Topic, Payload: r.Payload}}})
 	})
-	if errors.Is(err, errTried) {
+	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err
