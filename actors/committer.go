@@ -111,10 +111,14 @@ func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 		}
 		if t.out != nil {
 			results = t.appendCaused(results)
-			e.count(t.out, e.stats.Pipelines()[t.ref.router.index])
+			e.count(t.out, e.stats.Pipelines()[t.ref.router.index], t.ref.router.muted)
 		}
 	}
 	sortCaused(results)
+	if len(e.shadows) > 0 {
+		e.comparisons.take(results)
+		results = slices.DeleteFunc(results, func(r caused) bool { return r.turn.ref.router.muted })
+	}
 	e.rows(results, c)
 	clear(results)
 	e.results = results[:0]
@@ -151,11 +155,14 @@ func (e *Engine) rows(results []caused, c *edged.Commit) {
 }
 
 // count adds up what a turn reported.
-func (e *Engine) count(out *edged.Output, p *PipelineStats) {
+func (e *Engine) count(out *edged.Output, p *PipelineStats, muted bool) {
 	st := &e.stats
-	add(&st.Late, out.Late)
-	add(&st.Duplicates, out.Duplicates)
-	add(&st.Overflow, out.Overflow)
+	if !muted {
+		add(&st.Late, out.Late)
+		add(&st.Duplicates, out.Duplicates)
+		add(&st.Overflow, out.Overflow)
+	}
+	add(&p.Results, len(out.Results))
 	limit := 0
 	for i := range out.Missed {
 		if out.Missed[i].Limit {
@@ -176,7 +183,7 @@ func (e *Engine) count(out *edged.Output, p *PipelineStats) {
 		case edged.AlarmResult:
 			p.Alarms.Add(1)
 		}
-		if r.Kind != edged.PaneResult {
+		if r.Kind != edged.PaneResult || muted {
 			continue
 		}
 		st.Panes[r.Cause].Add(1)

@@ -105,7 +105,7 @@ func TestDerivedOfOthers(t *testing.T) {
 		})
 	}
 	mem.position.Seq, mem.position.Time = 4, 1
-	states := recoveredSince(t, mem, pipes, map[string]edged.Seq{"line": 2})
+	states := recoveredSince(t, mem, contract{pipes: pipes, since: map[string]edged.Seq{"line": 2}})
 	if got := slices.Sorted(maps.Keys(states)); !slices.Equal(got, []string{"device\x00k1", "line\x00g2", "line\x00g3"}) {
 		t.Errorf("states of %q", got)
 	}

@@ -22,7 +22,8 @@ type Engine struct {
 	cfg       Config
 	store     Store
 	source    Source
-	pipelines []Pipeline
+	pipelines []Pipeline // the shadows last
+	shadows   []Shadow
 	links     []Link
 
 	stages []int // of the pipelines, see stagesOf
@@ -39,6 +40,8 @@ type Engine struct {
 	intake   *intake
 	seq      *sequencer
 	stats    Stats
+
+	comparisons comparisons
 
 	closed    chan *epoch // to the committer
 	committed chan *epoch // back to the sequencer
@@ -78,6 +81,9 @@ type Ports struct {
 	Pipelines []Pipeline
 	Links     []Link
 
+	// Shadows run beside the pipelines.
+	Shadows []Shadow
+
 	// Bounded says that the source ends by itself (Run returns nil): that is the
 	// end of time for every key, and all windows close.
 	Bounded bool
@@ -97,13 +103,14 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	stages, err := stagesOf(ports.Pipelines)
+	all := beside(ports.Pipelines, ports.Shadows)
+	stages, err := stagesOf(all)
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
 		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table), swaps: make(chan *swapping),
-		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: ports.Pipelines,
+		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: all, shadows: ports.Shadows,
 		links: ports.Links, bounded: ports.Bounded, since: ports.Since,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),
 		failed: make(chan struct{}), stopped: make(chan struct{}), ready: make(chan struct{}),
@@ -113,6 +120,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 		e.wall = time.Now
 	}
 	e.stats.keep(e.pipelines)
+	e.comparisons.begin(e.shadows)
 	for i := range e.links {
 		defaulted(&e.links[i].Window, 1000)
 	}

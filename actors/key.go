@@ -88,7 +88,7 @@ func (k *keyActor) load(t *turn) bool {
 	var snap edged.Snapshot
 	var found bool
 	if err == nil {
-		snap, found, err = k.keys.store.Snapshot(p.Name(), t.ref.key)
+		snap, found, err = storedState(k.keys.store, p, t.ref.key)
 	}
 	if err == nil && found {
 		k.applied = snap.Seq

@@ -10,7 +10,14 @@ import (
 // Accepts, Decode, Derive, AppendDerived and SetTable are called by one goroutine;
 // the other methods by many.
 type Pipeline interface {
+	// Name is what its stored states and counters go by. No other pipeline that runs
+	// has it.
 	Name() string
+
+	// Origin names the pipeline whose stored states this one continues: it begins a key
+	// of which nothing is stored under its own name with what is stored under that one.
+	// "" for none.
+	Origin() string
 
 	// Upstream is "" when the pipeline takes messages. Otherwise it names the
 	// pipeline whose results it takes; then Accepts and Decode are not called.
@@ -122,6 +129,13 @@ type Source interface {
 type Output interface {
 	Run(ctx context.Context, up func(), down func(error), confirmed func(seqs []uint64)) error
 	Send(rows []edged.Row) error
+}
+
+// Shadow is a pipeline that runs beside the others on the same input and says nothing. It
+// has states of its own; its results are compared.
+type Shadow struct {
+	Pipeline Pipeline
+	Of       string // the pipeline that its results are compared with; "" for none
 }
 
 // Link is one output of one stream.

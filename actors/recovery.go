@@ -34,6 +34,7 @@ func (e *Engine) recover(ctx context.Context) error {
 		s.routers = append(s.routers, newRouter(i, p, e.bounded, e.since[p.Name()]))
 	}
 	s.stage(e.stages)
+	s.relate()
 	for _, g := range e.gateways {
 		s.persisted = append(s.persisted, g.state.acked.Load())
 	}
@@ -104,23 +105,30 @@ func (s *sequencer) firstTime(pos edged.Position) (edged.Timestamp, error) {
 // may never get another event. It refuses a store whose state another version
 // of a pipeline wrote. first is the time at which replay begins.
 func (s *sequencer) knownKeys(first edged.Timestamp) error {
-	byName := map[string]*router{}
+	// What belongs to pipelines that are not configured now is kept.
+	owners := map[string][]*router{}
 	for _, r := range s.routers {
-		byName[r.pipeline.Name()] = r
+		for _, name := range []string{r.pipeline.Name(), r.pipeline.Origin()} {
+			if name != "" {
+				owners[name] = append(owners[name], r)
+			}
+		}
 	}
 	checked := map[*router]bool{}
 	var waiting, beating []*keyRef
-	err := s.e.store.Snapshots(func(snap edged.Snapshot) error {
-		r := byName[snap.Pipeline]
-		if r == nil {
-			return nil // of a pipeline that is not configured now; kept
-		}
+	know := func(r *router, snap edged.Snapshot) error {
 		if !checked[r] {
-			known, err := s.compatible(r, snap.Key)
+			known, err := s.compatible(r.pipeline, snap.Pipeline, snap.Key)
 			if err != nil {
 				return err
 			}
 			checked[r] = known
+		}
+		if snap.Pipeline != r.pipeline.Name() { // its origin's
+			if _, own, err := s.e.store.Snapshot(r.pipeline.Name(), snap.Key); own || err != nil {
+				return nil // an error comes when the key is needed
+			}
+			snap.Twin = true // nothing of it is this pipeline's to store
 		}
 		// Which ticks came between the event and the snapshot is not known. One too
 		// many changes nothing.
@@ -140,6 +148,14 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 			beating = append(beating, ref)
 		}
 		return nil
+	}
+	err := s.e.store.Snapshots(func(snap edged.Snapshot) error {
+		for _, r := range owners[snap.Pipeline] {
+			if err := know(r, snap); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("recover: read snapshots: %w", err)
@@ -156,15 +172,15 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 	return nil
 }
 
-// compatible tries the stored state of one key. All states of a pipeline are of
-// one version, because this is checked at every start.
-func (s *sequencer) compatible(r *router, key string) (known bool, err error) {
-	snap, found, err := s.e.store.Snapshot(r.pipeline.Name(), key)
+// compatible tries the state of one key that is stored under a name. All states of a
+// name are of one version, because this is checked at every start.
+func (s *sequencer) compatible(p Pipeline, name, key string) (known bool, err error) {
+	snap, found, err := s.e.store.Snapshot(name, key)
 	if err != nil || !found || quarantined(snap.State) {
 		return false, nil // the key is quarantined when it is needed, or is already
 	}
-	if err := r.pipeline.NewTask(key).Restore(snap.State); errors.Is(err, ErrIncompatible) {
-		return false, fmt.Errorf("pipeline %s: the stored state was written by a different version of it (%w): give the changed pipeline a new name, or start with a new data directory", r.pipeline.Name(), err)
+	if err := p.NewTask(key).Restore(snap.State); errors.Is(err, ErrIncompatible) {
+		return false, fmt.Errorf("pipeline %s: the stored state was written by a different version of it (%w): give the changed pipeline a new name, or start with a new data directory", name, err)
 	}
 	return true, nil
 }

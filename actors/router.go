@@ -25,6 +25,7 @@ type keyRef struct {
 	changed     uint8
 	rung        uint8 // how many of the router's silences were noticed since the last event
 	passivating bool
+	forked      bool // the state is stored under the name of its router, or will be with the open epoch
 	gone        bool // no longer in the router
 
 	timed refLinks // in the router's timed or stored list
@@ -102,6 +103,11 @@ type router struct {
 	since    edged.Seq // records up to here are not for this pipeline
 	refs     map[string]*keyRef
 	expected expectation
+
+	// How it stands to the others that run, see sequencer.relate.
+	muted  bool      // it is a shadow
+	origin *router   // whose states it continues
+	forks  []*router // those that continue its states
 
 	timed  []refList // by rung: had an event, and no tick that noticed the next silence
 	stored refList   // known from snapshots to have open windows; no event or tick since the start

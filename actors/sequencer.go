@@ -284,15 +284,15 @@ func (s *sequencer) offerResult(ep *epoch, r *router, rec *edged.Record, body []
 }
 
 // admit adds the decoded event to its key's turn, and reports whether it did so
-// for the first time.
+// for the first time and for a pipeline that is heard.
 func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, poison *edged.PoisonError, kind entryKind) bool {
 	ev := &s.event
 	switch {
 	case poison != nil:
-		s.reject(ep, rec, r.pipeline.Name(), poison.Cause, poison.Detail)
+		s.refuse(ep, r, rec, poison)
 		return false
 	case !keep:
-		if !ep.replay {
+		if !ep.replay && !r.muted {
 			s.e.stats.Filtered.Add(1)
 		}
 		return false
@@ -305,12 +305,30 @@ func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, po
 	if ep.replay && s.e.keys.skips.has(skip{pipeline: r.pipeline.Name(), key: ev.Key, seq: rec.Seq}) {
 		return false
 	}
-	ep.add(ref, entry{event: *ev, time: rec.Time, kind: kind})
+	s.add(ep, ref, entry{event: *ev, time: rec.Time, kind: kind})
 	if ep.replay {
+		return false
+	}
+	s.e.stats.Pipelines()[r.index].Events.Add(1)
+	if r.muted {
 		return false
 	}
 	s.events++
 	return true
+}
+
+// refuse counts what a pipeline cannot take, and makes a dead letter of it if it is heard.
+func (s *sequencer) refuse(ep *epoch, r *router, rec *edged.Record, poison *edged.PoisonError) {
+	if ep.replay {
+		return
+	}
+	st := s.e.stats.Pipelines()[r.index]
+	st.Refused.Add(1)
+	if r.muted {
+		st.Fault.Store(&poison.Detail)
+		return
+	}
+	s.reject(ep, rec, r.pipeline.Name(), poison.Cause, poison.Detail)
 }
 
 // reject makes a dead letter of a record. It stays in the journal, and replay
@@ -330,7 +348,7 @@ func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
 	for _, r := range s.stages[stage] {
 		s.woken = r.wake(rec.Time, s.woken[:0])
 		for _, ref := range s.woken {
-			ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
+			s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
 		}
 	}
 	clear(s.woken)
@@ -437,7 +455,7 @@ func (s *sequencer) endStage(ep *epoch, stage int) {
 		}
 		slices.SortFunc(refs, func(a, b *keyRef) int { return cmp.Compare(a.key, b.key) })
 		for _, ref := range refs {
-			ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: endEntry})
+			s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: endEntry})
 		}
 		s.woken = refs
 	}

@@ -18,6 +18,10 @@ type Swap struct {
 	// able to restore; a new one begins with what comes.
 	Pipelines []Pipeline
 
+	// Shadows are all that are to run beside them, see [Shadow]. A pipeline that runs, the
+	// same value, may become a shadow, and a shadow a pipeline: it goes on untouched.
+	Shadows []Shadow
+
 	// Links are all outputs. One of the same stream and name as before is left as it is.
 	Links []Link
 
@@ -46,11 +50,13 @@ var ErrSwapping = errors.New("the pipelines are being swapped already")
 // swapping is a swap under way.
 type swapping struct {
 	Swap
-	passes int       // sweeps begun for it
-	seen   edged.Seq // the next record at the last tick
-	quiet  bool      // no record came from one tick to the next
-	frozen bool      // no input is taken
-	stood  time.Time // since when
+	all    []Pipeline // and shadows
+	stores bool       // all states must be stored: some of them begin there, or are left
+	passes int        // sweeps begun for it
+	seen   edged.Seq  // the next record at the last tick
+	quiet  bool       // no record came from one tick to the next
+	frozen bool       // no input is taken
+	stood  time.Time  // since when
 	result chan swapResult
 }
 
@@ -65,10 +71,10 @@ type swapResult struct {
 // It returns when the new ones run, and for how long the input stood still; or with an
 // error and the old ones running.
 func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err error) {
-	if _, err := stagesOf(swap.Pipelines); err != nil {
+	s := &swapping{Swap: swap, all: beside(swap.Pipelines, swap.Shadows), result: make(chan swapResult, 1)}
+	if _, err := stagesOf(s.all); err != nil {
 		return 0, err
 	}
-	s := &swapping{Swap: swap, result: make(chan swapResult, 1)}
 	select {
 	case e.swaps <- s:
 	case <-e.failed:
@@ -95,6 +101,13 @@ func (s *sequencer) ask(swap *swapping) {
 		return
 	}
 	s.swap = swap
+	swap.stores = slices.ContainsFunc(swap.all, func(p Pipeline) bool { return !slices.Contains(s.e.pipelines, p) }) ||
+		slices.ContainsFunc(s.e.pipelines, func(p Pipeline) bool { return !swap.continues(p) })
+}
+
+// continues reports whether a pipeline that runs goes on, or another one with its states.
+func (w *swapping) continues(p Pipeline) bool {
+	return slices.ContainsFunc(w.all, func(q Pipeline) bool { return q == p || q.Origin() == p.Name() })
 }
 
 // frozen reports whether the input stands still because of a swap.
@@ -113,7 +126,7 @@ func (s *sequencer) swapStep() (again bool) {
 	case !w.frozen && !s.prepare(w), !s.open.idle() || s.inFlight > 0 || s.waving != nil:
 		return false
 	}
-	if s.checkpoint() {
+	if w.stores && s.checkpoint() {
 		return true
 	}
 	err := s.exchange(w)
@@ -129,21 +142,17 @@ func (s *sequencer) swapStep() (again bool) {
 // that. In the meantime sweeps store what has changed, see plan; where nothing comes,
 // nobody minds.
 func (s *sequencer) prepare(w *swapping) (frozen bool) {
-	if !w.quiet && (s.sweep.running || w.passes < swapPassesMax && s.unstored(swapKeysMax)) {
+	if w.stores && !w.quiet && (s.sweep.running || w.passes < swapPassesMax && s.unstored(swapKeysMax)) {
 		return false
 	}
 	w.frozen, w.stood = true, time.Now()
 	s.settled, s.resting, s.remaining = false, 0, nil
-	if s.sweep.sorting != nil { // it looks at routers
-		s.sweep.left = <-s.sweep.sorting
-		s.sweep.sorting = nil
-	}
 	return true
 }
 
 // sweeps reports whether a swap wants a sweep now that stores both generations.
 func (s *sequencer) sweeps() bool {
-	return s.swap != nil && !s.swap.frozen && !s.sweep.running && s.swap.passes < swapPassesMax
+	return s.swap != nil && s.swap.stores && !s.swap.frozen && !s.sweep.running && s.swap.passes < swapPassesMax
 }
 
 // calm notes at a tick whether anything has come since the one before.
@@ -154,12 +163,16 @@ func (w *swapping) calm(next edged.Seq) {
 // exchange puts the new in the place of the old. Nothing is in flight.
 func (s *sequencer) exchange(w *swapping) error {
 	e, old := s.e, s.routers
-	for _, r := range old {
-		if err := s.restorable(r, w.Pipelines); err != nil {
+	if s.sweep.sorting != nil { // it looks at routers
+		s.sweep.left = <-s.sweep.sorting
+		s.sweep.sorting = nil
+	}
+	for _, p := range w.all {
+		if err := s.restorable(p); err != nil {
 			return err
 		}
 	}
-	stages, err := stagesOf(w.Pipelines)
+	stages, err := stagesOf(w.all)
 	if err != nil {
 		return err // Swap has looked
 	}
@@ -167,16 +180,23 @@ func (s *sequencer) exchange(w *swapping) error {
 	if err != nil {
 		return fmt.Errorf("swap the pipelines after record %d: %w", s.next-1, err)
 	}
-	e.since, e.pipelines, e.stages = since, w.Pipelines, stages
-	e.stats.keep(w.Pipelines)
+	e.since, e.pipelines, e.shadows, e.stages = since, w.all, w.Shadows, stages
+	e.stats.keep(w.all)
+	e.comparisons.begin(w.Shadows)
+	named := func(name string) int {
+		return slices.IndexFunc(old, func(r *router) bool { return r.pipeline.Name() == name })
+	}
 	s.routers = nil
-	for i, p := range w.Pipelines {
-		at := slices.IndexFunc(old, func(r *router) bool { return r.pipeline.Name() == p.Name() })
+	for i, p := range w.all {
+		at := named(p.Name())
 		if at >= 0 && old[at].pipeline == p {
 			r := old[at]
 			r.index, r.flows = i, false
 			s.routers = append(s.routers, r)
 			continue
+		}
+		if at < 0 {
+			at = named(p.Origin())
 		}
 		r := newRouter(i, p, e.bounded, since[p.Name()])
 		for name, content := range s.tables {
@@ -193,20 +213,26 @@ func (s *sequencer) exchange(w *swapping) error {
 		}
 	}
 	s.stage(stages)
+	s.relate()
 	s.relink(w.Links)
 	return nil
 }
 
-// restorable checks that the new version of a pipeline can go on from what the old one
-// has stored.
-func (s *sequencer) restorable(old *router, pipelines []Pipeline) error {
-	i := slices.IndexFunc(pipelines, func(p Pipeline) bool { return p.Name() == old.pipeline.Name() })
-	if i < 0 || pipelines[i] == old.pipeline {
+// restorable checks that a pipeline which does not run yet can go on from what is stored
+// of one that does.
+func (s *sequencer) restorable(p Pipeline) error {
+	if slices.Contains(s.e.pipelines, p) {
 		return nil
 	}
-	for key := range old.refs {
-		if known, err := s.compatible(&router{pipeline: pipelines[i]}, key); known || err != nil {
-			return err
+	for _, name := range []string{p.Name(), p.Origin()} {
+		from := s.routerOf(name)
+		if from == nil {
+			continue
+		}
+		for key := range from.refs {
+			if known, err := s.compatible(p, name, key); known || err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -16,19 +16,99 @@ import (
 
 // contract is what a restart is told: the pipelines as they were swapped last.
 type contract struct {
-	at    edged.Seq
-	pipes []*chainPipeline
-	since map[string]edged.Seq
+	at      edged.Seq
+	pipes   []*chainPipeline
+	shadows []*chainPipeline
+	since   map[string]edged.Seq
+	version int
+}
+
+func (c *contract) all() []*chainPipeline { return append(slices.Clone(c.pipes), c.shadows...) }
+
+// has reports whether a pipeline or shadow has the name.
+func (c *contract) has(name string) bool {
+	return slices.ContainsFunc(c.all(), func(p *chainPipeline) bool { return p.name == name })
+}
+
+// tried returns the contract with shadows of some pipelines and of all behind them.
+func (c *contract) tried(r *rand.Rand) (next contract, same map[string]bool) {
+	next, same = *c, map[string]bool{}
+	next.since = maps.Clone(c.since)
+	next.version++
+	names := map[string]string{} // of the shadows, by what they are of
+	for _, p := range c.pipes {
+		same[p.name] = true
+		if r.IntN(2) == 0 {
+			names[p.name] = fmt.Sprintf("%s~%d", p.stream(), next.version)
+		}
+	}
+	for range c.pipes { // until all behind them are there
+		for _, p := range c.pipes {
+			if names[p.upstream] != "" {
+				names[p.name] = fmt.Sprintf("%s~%d", p.stream(), next.version)
+			}
+		}
+	}
+	for _, p := range c.pipes {
+		if names[p.name] == "" {
+			continue
+		}
+		other := *p
+		other.name, other.origin = names[p.name], p.name
+		if up := names[p.upstream]; up != "" {
+			other.upstream = up
+		}
+		if r.IntN(3) > 0 {
+			other.size = 1 + r.IntN(4)
+		}
+		if r.IntN(5) == 0 {
+			other.origin = ""
+		}
+		next.shadows = append(next.shadows, &other)
+	}
+	return next, same
+}
+
+// decided returns the contract with other roles, or without the shadows.
+func (c *contract) decided(r *rand.Rand) (next contract, same map[string]bool) {
+	next, same = *c, map[string]bool{}
+	next.since, next.shadows = maps.Clone(c.since), nil
+	for _, p := range c.all() {
+		same[p.name] = true
+	}
+	if r.IntN(3) == 0 {
+		return next, same
+	}
+	next.pipes = nil
+	for _, p := range c.pipes {
+		at := slices.IndexFunc(c.shadows, func(s *chainPipeline) bool { return s.stream() == p.stream() })
+		if at < 0 {
+			next.pipes = append(next.pipes, p)
+			continue
+		}
+		next.pipes, next.shadows = append(next.pipes, c.shadows[at]), append(next.shadows, p)
+	}
+	if r.IntN(2) == 0 {
+		next.shadows = nil
+	}
+	return next, same
 }
 
 // changed returns the pipelines after a change: some are other versions of the same,
 // one may be new, and one may be gone. same says which go on untouched.
 func (c *contract) changed(r *rand.Rand) (next contract, same map[string]bool) {
+	switch {
+	case len(c.shadows) > 0:
+		return c.decided(r)
+	case r.IntN(2) == 0:
+		return c.tried(r)
+	}
+	next.version = c.version
 	same = map[string]bool{}
 	next.since = maps.Clone(c.since)
 	for _, p := range c.pipes {
 		switch {
-		case p.name == "other" && r.IntN(4) == 0:
+		case p.stream() == "other" && r.IntN(4) == 0:
 		case r.IntN(2) == 0:
 			same[p.name] = true
 			next.pipes = append(next.pipes, p)
@@ -38,7 +118,7 @@ func (c *contract) changed(r *rand.Rand) (next contract, same map[string]bool) {
 			next.pipes = append(next.pipes, &other)
 		}
 	}
-	if !slices.ContainsFunc(c.pipes, func(p *chainPipeline) bool { return p.name == "extra" }) && r.IntN(2) == 0 {
+	if c.has("device") && !slices.ContainsFunc(c.pipes, func(p *chainPipeline) bool { return p.stream() == "extra" }) && r.IntN(2) == 0 {
 		next.pipes = append(next.pipes, &chainPipeline{name: "extra", upstream: "device", groups: 3, size: 2, silences: []int64{3}})
 	}
 	r.Shuffle(len(next.pipes), func(i, j int) { next.pipes[i], next.pipes[j] = next.pipes[j], next.pipes[i] })
@@ -46,13 +126,27 @@ func (c *contract) changed(r *rand.Rand) (next contract, same map[string]bool) {
 }
 
 // swap is chainOracle's: what a swap means to somebody who runs records one by one.
-func (o *chainOracle) swap(pipes []*chainPipeline) {
+func (o *chainOracle) swap(c *contract) {
 	before := o.pipes
-	o.pipes = nil
-	for _, p := range pipes {
+	o.pipes, o.muted = nil, map[string]bool{}
+	for _, p := range c.shadows {
+		o.muted[p.name] = true
+	}
+	for _, p := range c.all() {
 		fresh := p.Clone().(*chainPipeline)
-		if i := slices.IndexFunc(before, func(q *chainPipeline) bool { return q.name == p.name }); i >= 0 {
+		named := func(name string) int {
+			return slices.IndexFunc(before, func(q *chainPipeline) bool { return q.name == name })
+		}
+		if i := named(p.name); i >= 0 {
 			maps.Copy(fresh.tables, before[i].tables)
+		} else if named(p.origin) >= 0 {
+			for id, k := range maps.Clone(o.keys) {
+				if key, ok := strings.CutPrefix(id, p.origin+"\x00"); ok {
+					copied, task := *k, *k.task
+					copied.task = &task
+					o.keys[p.name+"\x00"+key] = &copied
+				}
+			}
 		}
 		for id, k := range o.keys {
 			if strings.HasPrefix(id, p.name+"\x00") {
@@ -63,7 +157,7 @@ func (o *chainOracle) swap(pipes []*chainPipeline) {
 	}
 	maps.DeleteFunc(o.keys, func(id string, _ *oracleKey) bool {
 		name, _, _ := strings.Cut(id, "\x00")
-		return !slices.ContainsFunc(pipes, func(p *chainPipeline) bool { return p.name == name })
+		return !c.has(name)
 	})
 }
 
@@ -102,7 +196,7 @@ func TestSwapIsAFold(t *testing.T) {
 		from := edged.Seq(0)
 		for _, c := range history[1:] {
 			o.take(mem.journal[from:c.at], false)
-			o.swap(c.pipes)
+			o.swap(&c)
 			from = c.at
 		}
 		o.take(mem.journal[from:], false)
@@ -120,10 +214,17 @@ func TestSwapIsAFold(t *testing.T) {
 			mem.outputs[stream]["out"] = n // a life that died may have left rows to be sent
 		}
 		last := history[len(history)-1]
-		states := recoveredSince(t, mem, last.pipes, last.since)
+		states := recoveredSince(t, mem, last)
+		for _, p := range last.all() { // what was never touched is its origin's still
+			for id, state := range maps.Clone(states) {
+				if key, ok := strings.CutPrefix(id, p.origin+"\x00"); ok && p.origin != "" && states[p.name+"\x00"+key] == "" {
+					states[p.name+"\x00"+key] = state
+				}
+			}
+		}
 		maps.DeleteFunc(states, func(id, _ string) bool {
 			name, _, _ := strings.Cut(id, "\x00")
-			return !slices.ContainsFunc(last.pipes, func(p *chainPipeline) bool { return p.name == name })
+			return !last.has(name)
 		})
 		sameStates(t, "after swaps", states, o)
 	}
@@ -141,9 +242,14 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	running := map[string]Pipeline{}
 	links, outs := chainLinks(now.pipes)
 	var pipelines []Pipeline
+	var shadows []Shadow
 	for _, p := range now.pipes {
 		running[p.name] = p.Clone()
 		pipelines = append(pipelines, running[p.name])
+	}
+	for _, p := range now.shadows {
+		running[p.name] = p.Clone()
+		shadows = append(shadows, Shadow{running[p.name], p.stream()})
 	}
 	store := &failingStore{MemoryStore: mem, after: r.IntN(2) == 0}
 	store.left.Store(1 << 40)
@@ -160,14 +266,14 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 		}
 	}
 	cfg := tinyConfig(r)
-	e, err := New(cfg, Ports{Store: store, Source: src, Pipelines: pipelines, Links: links, Since: now.since})
+	e, err := New(cfg, Ports{Store: store, Source: src, Pipelines: pipelines, Shadows: shadows, Links: links, Since: now.since})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
 	<-e.Ready()
-	all := append(swaps(ctx, t, r, e, now, running, history), outs)
+	all := append(swaps(ctx, t, r, e, mem, now, running, history), outs)
 	err = <-ended
 	if err != nil && !errors.Is(err, errPower) {
 		t.Fatal(err)
@@ -186,7 +292,7 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 }
 
 // swaps swaps the pipelines of an engine some times, and returns the outputs it gave it.
-func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, now contract, running map[string]Pipeline, history *[]contract) (all []map[string]*toyOutput) {
+func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, mem *MemoryStore, now contract, running map[string]Pipeline, history *[]contract) (all []map[string]*toyOutput) {
 	t.Helper()
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
@@ -197,18 +303,25 @@ func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, now contr
 		fresh, freshOuts := chainLinks(next.pipes)
 		swap.Links = fresh
 		all = append(all, freshOuts)
-		for _, p := range next.pipes {
+		for _, p := range next.all() {
 			if !same[p.name] {
 				running[p.name] = p.Clone()
 			}
-			swap.Pipelines = append(swap.Pipelines, running[p.name])
+			if slices.Contains(next.pipes, p) {
+				swap.Pipelines = append(swap.Pipelines, running[p.name])
+			} else {
+				swap.Shadows = append(swap.Shadows, Shadow{running[p.name], p.stream()})
+			}
+			if p.origin != "" && !now.has(p.origin) && !next.has(p.origin) {
+				mem.adopt(p.name, p.origin)
+			}
 		}
 		swap.Settle = func(at edged.Seq) (map[string]edged.Seq, error) {
 			if r.IntN(6) == 0 {
 				return nil, errNotNow
 			}
 			next.at = at
-			for _, p := range next.pipes {
+			for _, p := range next.all() {
 				if !same[p.name] {
 					next.since[p.name] = at
 				}
@@ -334,3 +447,21 @@ func (p strangePipeline) NewTask(key string) Task { return strangeTask{p.chainPi
 type strangeTask struct{ Task }
 
 func (strangeTask) Restore([]byte) error { return fmt.Errorf("other: %w", ErrIncompatible) }
+
+// adopt moves what is stored of an origin to the pipeline that continues it.
+func (m *MemoryStore) adopt(name, origin string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range slices.Clone(m.order) {
+		key, ok := strings.CutPrefix(id, origin+"\x00")
+		if !ok {
+			continue
+		}
+		s := m.snapshots[id]
+		delete(m.snapshots, id)
+		m.order = slices.DeleteFunc(m.order, func(other string) bool { return other == id })
+		if s.Pipeline = name; m.snapshots[name+"\x00"+key].State == nil {
+			m.put(s)
+		}
+	}
+}

@@ -90,7 +90,7 @@ func (s *sequencer) expect(ep *epoch, r *router, rec *edged.Record, keys []strin
 	for _, key := range keys {
 		ref := r.lookup(key)
 		r.expect(ref, rec.Time)
-		ep.add(ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: kind})
+		s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: kind})
 	}
 }
 

@@ -22,6 +22,7 @@ type toyPipeline struct {
 }
 
 func (toyPipeline) Name() string             { return "toy" }
+func (toyPipeline) Origin() string           { return "" }
 func (toyPipeline) Slots() int               { return 1 }
 func (p toyPipeline) Silences() []int64      { return silences(p.idle) }
 func (p toyPipeline) Clone() Pipeline        { return p }

@@ -25,7 +25,9 @@ var (
 // pipeline shows a plan to the runtime.
 type pipeline struct {
 	*query.Plan
-	gateway string // goes into every row
+	identity identity
+	upstream string // under its stored name
+	gateway  string // goes into every row
 
 	routes map[edged.ResultKind]route
 }
@@ -37,7 +39,10 @@ type route struct {
 }
 
 func newPipeline(plan *query.Plan, gateway string) *pipeline {
-	p := &pipeline{Plan: plan, gateway: gateway, routes: map[edged.ResultKind]route{}}
+	p := &pipeline{
+		Plan: plan, identity: identity{Name: plan.Name()}, upstream: plan.Upstream(), gateway: gateway,
+		routes: map[edged.ResultKind]route{},
+	}
 	if len(plan.Outputs()) > 0 {
 		p.direct(plan.Stream(), plan.Outputs(), edged.PaneResult, edged.RetractResult, edged.RowResult)
 	}
@@ -66,6 +71,15 @@ func mqttOutput(outputs []query.OutputSpec) int {
 	}
 	return -1
 }
+
+// Name implements actors.Pipeline.
+func (p *pipeline) Name() string { return p.identity.Name }
+
+// Origin implements actors.Pipeline.
+func (p *pipeline) Origin() string { return p.identity.Origin }
+
+// Upstream implements actors.Pipeline.
+func (p *pipeline) Upstream() string { return p.upstream }
 
 // Slots implements actors.Pipeline.
 func (p *pipeline) Slots() int { return p.Room() }
@@ -119,7 +133,9 @@ func (p *pipeline) AppendRow(dst []byte, r *edged.Result, seq uint64) []byte {
 
 // Clone implements actors.Pipeline.
 func (p *pipeline) Clone() actors.Pipeline {
-	return newPipeline(p.Plan.Clone(), p.gateway)
+	c := newPipeline(p.Plan.Clone(), p.gateway)
+	c.identity, c.upstream = p.identity, p.upstream
+	return c
 }
 
 // task translates the one error that the runtime must recognise.

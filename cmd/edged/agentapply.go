@@ -30,7 +30,7 @@ func (m *managed) apply(ctx context.Context) error {
 // tellApplied reports what becomes of the newest version.
 func (m *managed) tellApplied(s apply.State) {
 	m.agent.Report(func(r *agent.Report) {
-		r.Applied, r.Status, r.Phase, r.Error, r.Failed = s.Effective().Number, s.Last.Status, s.Last.Phase, s.Last.Fault, nil
+		r.Applied, r.Status, r.Phase, r.Error, r.Failed = m.daemon.active.Load().version.Number, s.Last.Status, s.Last.Phase, s.Last.Fault, nil
 		for _, v := range s.Failed {
 			r.Failed = append(r.Failed, v.Number)
 		}
@@ -65,9 +65,9 @@ func (a confirmArgs) Check() error {
 
 // confirmConfig says that an operator is content with the version on trial.
 func (m *managed) confirmConfig(_ context.Context, _ *agent.Call, args confirmArgs) (any, error) {
-	v := m.daemon.active.Load().version
-	if v.Epoch != args.Epoch || v.Number != args.Version {
-		return nil, agent.Failed(protocol.CodePrecond, fmt.Errorf("version %d of epoch %d is in effect", v.Number, v.Epoch))
+	s := m.daemon.active.Load().roles.listens
+	if s == nil || !s.version.Is(apply.Version{Epoch: args.Epoch, Number: args.Version}) {
+		return nil, agent.Failed(protocol.CodePrecond, fmt.Errorf("version %d of epoch %d is not on trial", args.Version, args.Epoch))
 	}
 	m.applier.Confirm(args.Epoch, args.Version)
 	return nil, nil

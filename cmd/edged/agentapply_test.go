@@ -68,7 +68,7 @@ func TestConfigurationsAreSent(t *testing.T) {
 	d.online("gw-1", 0)
 	t.Run("errors while it is tried", func(t *testing.T) {
 		d.send("gw-1", 1, unfitConfig, protocol.ConfirmSession, time.Hour)
-		if r := d.outcome("gw-1", 1, protocol.PhaseHealthGate); r.Applied != 1 {
+		if r := d.outcome("gw-1", 1, protocol.PhaseShadow); r.Applied != 0 {
 			t.Errorf("on trial: %+v", r)
 		}
 		publish(t, y.broker.URL(), newFleet(t, 3, 400, edged.Timestamp(time.Now().UnixMilli())))
@@ -80,7 +80,7 @@ func TestConfigurationsAreSent(t *testing.T) {
 	t.Run("refused", func(t *testing.T) { d.refuses() })
 	t.Run("killed while it is tried", func(t *testing.T) {
 		d.send("gw-1", 7, strings.Replace(slackConfig, "out_of_orderness: 2s", "out_of_orderness: 3s", 1), protocol.ConfirmSession, time.Hour)
-		d.outcome("gw-1", 7, protocol.PhaseHealthGate)
+		d.outcome("gw-1", 7, protocol.PhaseShadow)
 		for n := range 2 {
 			before := d.state("gw-1").Session
 			p.kill()
@@ -89,7 +89,7 @@ func TestConfigurationsAreSent(t *testing.T) {
 			if n > 0 {
 				break
 			}
-			if r := d.outcome("gw-1", 7, protocol.PhaseHealthGate); r.Applied != 7 {
+			if r := d.outcome("gw-1", 7, protocol.PhaseShadow); r.Applied != 2 {
 				t.Errorf("after one kill: %+v", r)
 			}
 		}

@@ -35,10 +35,10 @@ func TestContract(t *testing.T) {
 		{"another gateway", moved, none, true, `belongs to gateway_id "edged"`},
 	} {
 		dir := t.TempDir()
-		if _, err := settleContract(dir, base, edged.Position{}, false); err != nil {
+		if _, err := settleContract(dir, &roles{speaks: base}, edged.Position{}, false, false); err != nil {
 			t.Fatal(err)
 		}
-		_, err := settleContract(dir, c.next, c.pos, c.accept)
+		_, err := settleContract(dir, &roles{speaks: c.next}, c.pos, c.accept, false)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -46,7 +46,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%s: exit code %d", c.name, exitCode(err))
 		}
 		// What was refused must be refused again, what was accepted is the contract now.
-		_, again := settleContract(dir, c.next, c.pos, false)
+		_, again := settleContract(dir, &roles{speaks: c.next}, c.pos, false, false)
 		if (again == nil) != (err == nil) {
 			t.Errorf("%s: a second time: %v", c.name, again)
 		}
@@ -60,11 +60,11 @@ func TestContractRemembersAbsentPipelines(t *testing.T) {
 	base, changed := testSetup(t, string(demoDocument)), testSetup(t, string(demoDocument), "EDGED_WINDOW=7s")
 	other := testSetup(t, strings.Replace(string(demoDocument), "name: device-windows", "name: other", 1))
 	for _, s := range []*setup{base, other} {
-		if _, err := settleContract(dir, s, tail, false); err != nil {
+		if _, err := settleContract(dir, &roles{speaks: s}, tail, false, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := settleContract(dir, changed, tail, false); err == nil {
+	if _, err := settleContract(dir, &roles{speaks: changed}, tail, false, false); err == nil {
 		t.Error("a changed pipeline is accepted after a run without it")
 	}
 }
@@ -72,7 +72,7 @@ func TestContractRemembersAbsentPipelines(t *testing.T) {
 func TestContractDamaged(t *testing.T) {
 	dir := t.TempDir()
 	s := testSetup(t, string(demoDocument))
-	if _, err := settleContract(dir, s, edged.Position{}, false); err != nil {
+	if _, err := settleContract(dir, &roles{speaks: s}, edged.Position{}, false, false); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, contractFile)
@@ -84,7 +84,7 @@ func TestContractDamaged(t *testing.T) {
 		if err := os.WriteFile(path, text[:i], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := settleContract(dir, s, edged.Position{}, false); exitCode(err) != exitStore {
+		if _, err := settleContract(dir, &roles{speaks: s}, edged.Position{}, false, false); exitCode(err) != exitStore {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
 	}
@@ -111,7 +111,7 @@ func TestContractSince(t *testing.T) {
 		{"a new one", renamed, edged.Position{Seq: 30, Sweep: edged.Sweep{Start: 30}}, "other", 30},
 		{"the old one again", slack, edged.Position{Seq: 40, Sweep: edged.Sweep{Start: 40}}, "device-windows", 9},
 	} {
-		since, err := settleContract(dir, c.setup, c.pos, false)
+		since, err := settleContract(dir, &roles{speaks: c.setup}, c.pos, false, false)
 		if err != nil || since[c.name] != c.since {
 			t.Errorf("%s: since %v, error %v, want %d", c.what, since, err, c.since)
 		}
@@ -142,10 +142,14 @@ func TestPredecessor(t *testing.T) {
 		{"another gateway", slack, []string{"EDGED_GATEWAY_ID=other"}, tail, false, ""}, // refused by settleContract
 	} {
 		dir := "EDGED_DATA_DIR=" + t.TempDir()
-		if _, err := settleContract(strings.TrimPrefix(dir, "EDGED_DATA_DIR="), testSetup(t, demo, dir), edged.Position{}, false); err != nil {
+		if _, err := settleContract(strings.TrimPrefix(dir, "EDGED_DATA_DIR="), &roles{speaks: testSetup(t, demo, dir)}, edged.Position{}, false, false); err != nil {
 			t.Fatal(err)
 		}
-		old, err := predecessor(testSetup(t, c.next, append(c.env, dir)...), c.pos)
+		contract, err := readContract(strings.TrimPrefix(dir, "EDGED_DATA_DIR="))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := predecessor(contract, testSetup(t, c.next, append(c.env, dir)...), c.pos)
 		if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
 			t.Errorf("%s: %v", c.name, err)
 		}

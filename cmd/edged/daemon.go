@@ -20,7 +20,7 @@ import (
 // daemon is a wired engine: what edged run and edged demo drive.
 type daemon struct {
 	next     *setup     // to be gone over to after recovery; nil: none
-	taking   sync.Mutex // held while a configuration is taken
+	taking   sync.Mutex // held while pipelines are swapped or their states moved
 	log      *slog.Logger
 	store    *persistence.Store
 	inlet    *mqtt.Source
@@ -38,8 +38,9 @@ type daemon struct {
 
 // shown is what runs, for those who look at it from outside.
 type shown struct {
-	*setup
-	links []actors.Link
+	*setup // what speaks
+	roles  roles
+	links  []actors.Link
 }
 
 // choices are what only an operator can decide when a configuration does not
@@ -51,7 +52,7 @@ type choices struct {
 
 // openDaemon opens the store, settles which outputs rows wait for, and wires
 // everything. Nothing connects before run.
-func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d *daemon, err error) {
+func openDaemon(r roles, choice choices, stdout io.Writer, log *slog.Logger) (d *daemon, err error) {
 	opened := &daemon{log: log}
 	d = opened
 	defer func() {
@@ -59,53 +60,52 @@ func openDaemon(s *setup, choice choices, stdout io.Writer, log *slog.Logger) (d
 			err = errors.Join(err, opened.close())
 		}
 	}()
-	if d.store, err = persistence.Open(storeConfig(s.settings, log)); err != nil {
+	settings := r.speaks.settings
+	if d.store, err = persistence.Open(storeConfig(settings, log)); err != nil {
 		return nil, storeFailed(err)
 	}
+	before, err := readContract(settings.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	before.cast(&r)
 	if !choice.acceptChanges {
-		old, err := predecessor(s, d.store.Position())
+		old, err := predecessor(before, r.speaks, d.store.Position())
 		if err != nil {
 			return nil, err
 		}
 		if old != nil {
-			log.Info("the configuration has changed; what is stored is recovered with the one before", "config", s.file)
-			d.next, s = s, old
+			log.Info("the configuration has changed; what is stored is recovered with the one before", "config", r.speaks.file)
+			d.next, r.speaks = r.speaks, old
 		}
 	}
-	if d.inlet, err = newInlet(&s.settings.MQTT, s.specs, log); err != nil {
+	if d.inlet, err = newInlet(&settings.MQTT, r.specs(), log); err != nil {
 		return nil, err
 	}
-	since, err := settleContract(s.settings.DataDir, s, d.store.Position(), choice.acceptChanges)
+	since, err := settleContract(settings.DataDir, &r, d.store.Position(), choice.acceptChanges, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.settleStreams(s, choice.discard); err != nil {
+	if err := d.settleStreams(&r, choice.discard); err != nil {
 		return nil, err
 	}
-	if d.outputs, err = openOutputs(s, stdout, log); err != nil {
+	if d.outputs, err = openOutputs(&r, stdout, log); err != nil {
 		return nil, err
 	}
-	d.pipes = pipelines(s)
-	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Pipelines: d.pipes, Since: since}
-	tables, contents, err := openTables(s, log)
+	ports := actors.Ports{Store: d.store, Source: d.inlet, Links: d.outputs.links, Since: since}
+	ports.Pipelines, ports.Shadows = r.pipelines(nil)
+	d.pipes = beside(ports.Pipelines, ports.Shadows)
+	tables, contents, err := openTables(&r, log)
 	if err != nil {
 		return nil, err
 	}
 	d.tables.Store(tables)
 	ports.Tables = contents
-	if d.engine, err = actors.New(engineConfig(s.settings, log), ports); err != nil {
+	if d.engine, err = actors.New(engineConfig(settings, log), ports); err != nil {
 		return nil, failed(exitConfig, err)
 	}
-	d.active.Store(&shown{s, d.outputs.links})
+	d.active.Store(&shown{r.speaks, r, d.outputs.links})
 	return d, nil
-}
-
-func pipelines(s *setup) []actors.Pipeline {
-	var all []actors.Pipeline
-	for _, plan := range s.plans {
-		all = append(all, newPipeline(plan, s.settings.GatewayID))
-	}
-	return all
 }
 
 func storeConfig(s *configs.Settings, log *slog.Logger) persistence.Config {
@@ -129,9 +129,9 @@ func engineConfig(s *configs.Settings, log *slog.Logger) actors.Config {
 // settleStreams tells the store which outputs each stream has now. Rows of a
 // stream that has no output any more were acknowledged to the devices' broker,
 // so they are kept until the output is back or the operator discards them.
-func (d *daemon) settleStreams(s *setup, discard []string) error {
-	wanted := map[string]bool{}
-	for _, st := range s.streams() {
+func (d *daemon) settleStreams(r *roles, discard []string) error {
+	s, wanted := r.speaks, map[string]bool{}
+	for _, st := range r.streams() {
 		if len(st.outputs) == 0 {
 			continue
 		}
@@ -235,8 +235,16 @@ func (d *daemon) kept() {
 // openWindows counts the windows that wait for time to pass. A clean end has
 // stored every state, also of keys that had no actor.
 func (d *daemon) openWindows() (n int64) {
+	speaks := map[string]bool{}
+	s := d.active.Load()
+	for _, p := range s.plans {
+		id := s.identity(p.Name())
+		speaks[id.Name], speaks[id.Origin] = true, true
+	}
 	err := d.store.Snapshots(func(snap edged.Snapshot) error {
-		n += int64(snap.Open)
+		if speaks[snap.Pipeline] {
+			n += int64(snap.Open)
+		}
 		return nil
 	})
 	if err != nil {

@@ -153,7 +153,7 @@ func (f *demoFlags) open(dir, url string, cmd *cobra.Command) (_ *demo, err erro
 	if d.pub, err = mqtt.NewPublisher(mqtt.Config{URL: url, Logger: quiet}); err != nil {
 		return nil, failed(exitUsage, err)
 	}
-	if d.daemon, err = openDaemon(s, choices{}, io.Discard, log); err != nil {
+	if d.daemon, err = openDaemon(roles{speaks: s}, choices{}, io.Discard, log); err != nil {
 		return nil, err
 	}
 	stream := s.plans[0].Stream()

@@ -27,7 +27,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	s := sink{ch}
 	s.engine(m.d.engine)
 	for _, p := range m.d.engine.Stats().Pipelines() {
-		s.pipeline(p)
+		if m.d.active.Load().roles.shadows(p.Name) {
+			s.shadow(p)
+		} else {
+			s.pipeline(p)
+		}
+	}
+	for _, c := range m.d.engine.Comparisons() {
+		s.comparison(&c)
 	}
 	s.commits(&m.d.engine.Stats().Commit)
 	s.source(m.d)
@@ -113,16 +120,35 @@ func (s sink) engine(e *actors.Engine) {
 
 // pipeline sends what is counted per pipeline.
 func (s sink) pipeline(p *actors.PipelineStats) {
-	at := []string{"pipeline", p.Name}
+	name := pipelineOf(p.Name)
+	at := []string{"pipeline", name}
 	s.gauge("edged_state_bytes", "Memory of the states of keys with an actor, about.", float64(p.StateBytes.Load()), at...)
-	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLate.Load(), "pipeline", p.Name, "cause", "late")
-	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLimit.Load(), "pipeline", p.Name, "cause", "limit")
+	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLate.Load(), "pipeline", name, "cause", "late")
+	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLimit.Load(), "pipeline", name, "cause", "limit")
 	s.counter("edged_events_unassigned_total", "Events that belong to no window.", p.Unassigned.Load(), at...)
 	s.counter("edged_events_suppressed_total", "Events that a change detector kept back.", p.Suppressed.Load(), at...)
 	s.counter("edged_events_ahead_total", "Events ahead of the gateway's clock that did not move time.", p.Ahead.Load(), at...)
 	s.counter("edged_events_historical_total", "Events of a backlog, counted in its windows.", p.Historical.Load(), at...)
 	s.counter("edged_alarm_events_total", "What happened to alarms.", p.Alarms.Load(), at...)
 	s.counter("edged_panes_retracted_total", "Firings taken back because their window became another.", p.Retractions.Load(), at...)
+}
+
+// shadow sends what is counted of a version that listens.
+func (s sink) shadow(p *actors.PipelineStats) {
+	at := []string{"pipeline", pipelineOf(p.Name)}
+	s.gauge("edged_shadow_state_bytes", "Memory of the states of a version on trial, about.", float64(p.StateBytes.Load()), at...)
+	s.counter("edged_shadow_events_total", "Events taken by a version on trial.", p.Events.Load(), at...)
+	s.counter("edged_shadow_refused_total", "Messages that a version on trial could not take.", p.Refused.Load(), at...)
+}
+
+// comparison sends how the results of a version that listens differ.
+func (s sink) comparison(c *actors.Comparison) {
+	const name, help = "edged_shadow_results_total", "Results of a version on trial, compared with those of the one that is heard."
+	pipeline := pipelineOf(c.Shadow)
+	s.counter(name, help, c.Same, "pipeline", pipeline, "compared", "same")
+	s.counter(name, help, c.Differ, "pipeline", pipeline, "compared", "different")
+	s.counter(name, help, c.OnlyOf, "pipeline", pipeline, "compared", "missing")
+	s.counter(name, help, c.OnlyNew, "pipeline", pipeline, "compared", "added")
 }
 
 // commits sends the histogram of commit durations.

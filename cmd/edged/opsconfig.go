@@ -58,7 +58,7 @@ func (m *managed) diffConfig(_ context.Context, _ *agent.Call, args configDiffAr
 		return nil, agent.Failed(protocol.CodeArgs, err)
 	}
 	r := configDiffResult{Same: hashOf(args.YAML) == hashOf(now.text), Hash: hashOf(args.YAML), Settings: changedSettings(now.settings, next.settings)}
-	steps, err := planReload(now.setup, next)
+	steps, err := planReload(now.setup, next, protocol.StateMigrate)
 	if err != nil {
 		r.Refused = err.Error()
 	}

@@ -58,7 +58,7 @@ func (m *managed) listDeadLetters(ctx context.Context, _ *agent.Call, args lette
 	}
 	limit := cmp.Or(args.Limit, lettersDefault)
 	err := m.daemon.store.DeadLetters(func(d edged.DeadLetter) error {
-		if args.Cause != "" && d.Cause != args.Cause || args.Pipeline != "" && d.Pipeline != args.Pipeline {
+		if args.Cause != "" && d.Cause != args.Cause || args.Pipeline != "" && d.Pipeline != args.Pipeline && pipelineOf(d.Pipeline) != args.Pipeline {
 			return ctx.Err()
 		}
 		r.Matched++

@@ -42,8 +42,9 @@ func (m *managed) listPipelines(context.Context, *agent.Call, agent.None) (any, 
 }
 
 func (m *managed) pipelineStats(name string) *actors.PipelineStats {
+	stored := m.daemon.active.Load().identity(name).Name
 	for _, st := range m.daemon.engine.Stats().Pipelines() {
-		if st.Name == name {
+		if st.Name == stored {
 			return st
 		}
 	}
@@ -153,12 +154,13 @@ func (m *managed) dumpWindows(ctx context.Context, _ *agent.Call, args keyArgs) 
 	p = p.Clone() // what runs is not ours
 	r := dumpResult{Keys: []keyResult{}}
 	rows, size, looked := cmp.Or(args.Limit, dumpRowsDefault), 0, 0
+	id := m.daemon.active.Load().identity(args.Pipeline)
 	err := m.daemon.store.Snapshots(func(snap edged.Snapshot) error {
-		if looked++; ctx.Err() != nil || looked > dumpKeysMax && snap.Pipeline == args.Pipeline {
+		if looked++; ctx.Err() != nil || looked > dumpKeysMax && snap.Pipeline == id.Name {
 			r.More = ctx.Err() == nil
 			return errEnough
 		}
-		if snap.Pipeline != args.Pipeline || args.Key != "" && snap.Key != args.Key || snap.Key <= args.After || snap.Open == 0 && args.Key == "" {
+		if snap.Pipeline != id.Name || args.Key != "" && snap.Key != args.Key || snap.Key <= args.After || snap.Open == 0 && args.Key == "" {
 			return nil
 		}
 		if rows <= 0 || size > dumpBytesMax {
@@ -188,16 +190,26 @@ func (m *managed) inspectKey(_ context.Context, _ *agent.Call, args keyArgs) (an
 	if args.Key == "" {
 		return nil, agent.Failed(protocol.CodeArgs, errors.New("key: it is missing"))
 	}
-	if _, found, err := m.daemon.store.Snapshot(args.Pipeline, args.Key); err == nil && !found {
+	if _, found, err := m.stored(args.Pipeline, args.Key); err == nil && !found {
 		return nil, agent.Failed(protocol.CodeArgs, fmt.Errorf("key: nothing is stored of %q; a new key is stored by the next sweep", args.Key))
 	}
 	return m.look(p.Clone(), args.Key, cmp.Or(args.Limit, dumpRowsDefault)), nil
 }
 
+// stored reads the state of a key, which may be its origin's still.
+func (m *managed) stored(pipeline, key string) (snap edged.Snapshot, found bool, err error) {
+	id := m.daemon.active.Load().identity(pipeline)
+	snap, found, err = m.daemon.store.Snapshot(id.Name, key)
+	if err == nil && !found && id.Origin != "" {
+		snap, found, err = m.daemon.store.Snapshot(id.Origin, key)
+	}
+	return snap, found, err
+}
+
 // look reads a key and its open windows, at most so many.
 func (m *managed) look(p *query.Plan, key string, windows int) keyResult {
 	r := keyResult{Key: key}
-	snap, _, err := m.daemon.store.Snapshot(p.Name(), key)
+	snap, _, err := m.stored(p.Name(), key)
 	task := p.NewTask(key)
 	if err == nil {
 		err = task.Restore(snap.State)

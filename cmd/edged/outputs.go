@@ -25,27 +25,28 @@ type outputs struct {
 
 // openOutputs makes the links of all streams. Publishers connect only when the
 // engine runs them.
-func openOutputs(s *setup, stdout io.Writer, log *slog.Logger) (*outputs, error) {
+func openOutputs(r *roles, stdout io.Writer, log *slog.Logger) (*outputs, error) {
 	none := &outputs{lines: &lockedWriter{w: stdout}}
-	return none.next(s, log)
+	return none.next(r, log)
 }
 
-// next makes the links of another setup; those that are there already go over.
-func (o *outputs) next(s *setup, log *slog.Logger) (*outputs, error) {
+// next makes the links of other roles; those that are there already go over.
+func (o *outputs) next(r *roles, log *slog.Logger) (*outputs, error) {
 	n := &outputs{lines: o.lines}
-	for _, st := range s.streams() {
+	up := &r.speaks.settings.Upstream
+	for _, st := range r.streams() {
 		for _, spec := range st.outputs {
 			at := slices.IndexFunc(o.links, func(l actors.Link) bool { return l.Stream == st.name && l.Name == spec.Name() })
 			if at >= 0 {
 				n.links = append(n.links, o.links[at])
 				continue
 			}
-			output, err := n.open(&s.settings.Upstream, st.name, spec, log)
+			output, err := n.open(up, st.name, spec, log)
 			if err != nil {
 				return nil, errors.Join(err, n.closeBut(o))
 			}
 			n.links = append(n.links, actors.Link{
-				Stream: st.name, Name: spec.Name(), Output: output, Window: min(s.settings.Upstream.Window, mqtt.Window),
+				Stream: st.name, Name: spec.Name(), Output: output, Window: min(up.Window, mqtt.Window),
 			})
 		}
 	}

@@ -10,13 +10,11 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/pflag"
 
-	"edged"
-	"edged/actors"
 	"edged/configs"
+	"edged/fleet/protocol"
 	"edged/query"
 )
 
@@ -67,11 +65,16 @@ func (d *daemon) reload(ctx context.Context, flags *pflag.FlagSet) error {
 func (d *daemon) take(ctx context.Context, next *setup) error {
 	d.taking.Lock()
 	defer d.taking.Unlock()
-	steps, err := planReload(d.active.Load().setup, next)
+	now := d.active.Load()
+	if now.roles.listens != nil {
+		return failed(exitConfig, errors.New("a version of the fleet's operators is on trial: send the signal again when that has ended"))
+	}
+	steps, err := planReload(now.setup, next, protocol.StateKeep)
 	if err != nil {
 		return failed(exitConfig, err)
 	}
-	pause, err := d.swap(ctx, next, steps)
+	next.names = now.names
+	pause, err := d.swap(ctx, roles{speaks: next}, false)
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,7 @@ func (d *daemon) take(ctx context.Context, next *setup) error {
 			d.log.Info("pipeline "+string(s.what), "name", s.name)
 		}
 	}
-	d.log.Info("configuration taken", "config", next.file, "pipelines", len(next.plans), "paused", pause.Round(time.Microsecond))
+	d.log.Info("configuration taken", "config", next.file, "pipelines", len(next.plans), "paused", pause)
 	return nil
 }
 
@@ -96,13 +99,15 @@ type stepKind string
 const (
 	stepKeep   stepKind = "unchanged"
 	stepChange stepKind = "changed" // it keeps its state
+	stepReset  stepKind = "reset"   // it begins anew
 	stepAdd    stepKind = "added"
 	stepRemove stepKind = "removed"
 )
 
-// planReload says what a reload means for each pipeline, and refuses it if one would
-// lose its state.
-func planReload(now, next *setup) (steps []reloadStep, err error) {
+// planReload says what a reload means for each pipeline. State is what shall become of the
+// states of those that changed, see protocol.Apply; one that cannot be kept is a reason to
+// refuse all of it if it is to be.
+func planReload(now, next *setup, state string) (steps []reloadStep, err error) {
 	var faults []error
 	for _, p := range next.plans {
 		step := reloadStep{p.Name(), stepAdd}
@@ -110,6 +115,8 @@ func planReload(now, next *setup) (steps []reloadStep, err error) {
 			switch step.what = stepChange; {
 			case old.Same(p):
 				step.what = stepKeep
+			case state == protocol.StateReset || state == protocol.StateMigrate && old.Fingerprint() != p.Fingerprint():
+				step.what = stepReset
 			case old.Fingerprint() != p.Fingerprint():
 				faults = append(faults, fmt.Errorf("pipeline %s: its stored state means something else (key, window, aggregates, rules or other parts changed): give the changed pipeline a new name", p.Name()))
 			}
@@ -130,57 +137,6 @@ func (s *setup) plan(name string) *query.Plan {
 		return s.plans[i]
 	}
 	return nil
-}
-
-// swap puts the pipelines and outputs of a setup in the place of those that run, and
-// returns for how long the input stood still.
-func (d *daemon) swap(ctx context.Context, next *setup, steps []reloadStep) (pause time.Duration, err error) {
-	outputs, err := d.outputs.next(next, d.log)
-	if err != nil {
-		return 0, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, outputs.closeBut(d.outputs))
-		}
-	}()
-	tables, contents, err := openTables(next, d.log)
-	if err != nil {
-		return 0, err
-	}
-	var pipes []actors.Pipeline
-	for i, p := range next.plans {
-		if at := slices.IndexFunc(d.pipes, func(old actors.Pipeline) bool { return old.Name() == p.Name() }); at >= 0 && steps[i].what == stepKeep {
-			pipes = append(pipes, d.pipes[at])
-			next.plans[i] = d.pipes[at].(*pipeline).Plan
-			continue
-		}
-		pipes = append(pipes, newPipeline(p, next.settings.GatewayID))
-	}
-	pause, err = d.engine.Swap(ctx, actors.Swap{
-		Pipelines: pipes, Links: outputs.links, Tables: contents,
-		Settle: func(edged.Seq) (map[string]edged.Seq, error) {
-			since, err := settleContract(next.settings.DataDir, next, d.store.Position(), false)
-			if err == nil {
-				err = d.settleStreams(next, nil)
-			}
-			return since, err
-		},
-	})
-	if err != nil {
-		return 0, err
-	}
-	d.pipes = pipes
-	d.watchTables(ctx, tables)
-	gone := d.outputs
-	d.outputs = outputs
-	d.active.Store(&shown{next, outputs.links})
-	for _, fault := range []error{d.inlet.Resubscribe(subscriptions(next.specs)), gone.closeBut(outputs)} {
-		if fault != nil {
-			d.log.Warn("after a swap of pipelines", "err", fault)
-		}
-	}
-	return pause, nil
 }
 
 // watchTables looks at the files of reference tables instead of those before.

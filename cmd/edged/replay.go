@@ -206,7 +206,7 @@ func replay(ctx context.Context, s *setup, pipes []actors.Pipeline, source *file
 		}
 	}
 	store := &replayStore{MemoryStore: actors.NewMemoryStore(links...), causes: map[string]int64{}}
-	_, tables, err := openTables(s, log)
+	_, tables, err := openTables(&roles{speaks: s}, log)
 	if err != nil {
 		return nil, err
 	}

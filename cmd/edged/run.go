@@ -71,17 +71,18 @@ func runDaemon(ctx context.Context, s *setup, choice choices, cmd *cobra.Command
 	log.Info("edged starts", "version", buildVersion(), "config", s.file, "data_dir", s.settings.DataDir,
 		"gateway_id", s.settings.GatewayID, "source", s.settings.MQTT.URL, "upstream", s.settings.Upstream.URL)
 	own := s
-	s, found, err := beginSite(own, log)
+	r, found, err := beginSite(own, log)
 	if err != nil {
 		return err
 	}
 	// What a version has crashed on must not be recovered with it.
 	choice.acceptChanges = choice.acceptChanges || found.gaveUp
-	d, err := openDaemon(s, choice, cmd.OutOrStdout(), log)
+	d, err := openDaemon(r, choice, cmd.OutOrStdout(), log)
 	if err != nil {
 		return err
 	}
 	defer d.close()
+	s = d.active.Load().setup
 	if d.managed, err = d.manage(own, found, logs, end); err != nil {
 		return err
 	}

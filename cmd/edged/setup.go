@@ -27,6 +27,7 @@ type setup struct {
 	doc      *query.Document
 	specs    []query.PipelineSpec // of doc
 	plans    []*query.Plan        // of the specs
+	names    map[string]identity  // of those that are not stored under their own names
 }
 
 // loadSetup reads a configuration file and reports everything that is wrong with

@@ -93,29 +93,28 @@ type sent struct {
 }
 
 // beginSite returns what is to run: what the operators have sent last, or the gateway's own
-// file. A version that cannot be read any more must not take the management link with it.
-func beginSite(own *setup, log *slog.Logger) (*setup, *sent, error) {
+// file; and beside it what is on trial. A version that cannot be read any more must not take
+// the management link with it.
+func beginSite(own *setup, log *slog.Logger) (roles, *sent, error) {
+	r := roles{speaks: own}
 	if own.settings.Fleet.Name == "" {
-		return own, &sent{}, nil
+		return r, &sent{}, nil
 	}
-	store := desiredStore(own.settings.DataDir)
-	before, err := store.Load()
+	state, gaveUp, err := apply.Begin(desiredStore(own.settings.DataDir))
 	if err != nil {
-		return nil, nil, failed(exitStore, err)
+		return r, nil, failed(exitStore, err)
 	}
-	state, err := apply.Begin(store)
-	if err != nil {
-		return nil, nil, failed(exitStore, err)
+	if r.speaks, err = parseSent(own, state.Active); err != nil {
+		log.Error("the configuration that was sent last cannot be used; the gateway's own file is", "version", state.Active.Number, "err", err)
+		r.speaks = own
 	}
-	found := &sent{state, before.Trial != nil && state.Trial == nil}
-	for _, v := range []apply.Version{state.Effective(), state.Active} {
-		s, err := parseSent(own, v)
-		if err == nil {
-			return s, found, nil
+	if state.Trial != nil {
+		if r.listens, err = parseSent(own, state.Trial.Version); err != nil {
+			log.Error("the configuration on trial cannot be used", "version", state.Trial.Number, "err", err)
+			r.listens = nil
 		}
-		log.Error("the configuration that was sent last cannot be used; the one before is", "version", v.Number, "err", err)
 	}
-	return own, found, nil
+	return r, &sent{state, gaveUp}, nil
 }
 
 // Verify implements apply.Gateway.
@@ -125,12 +124,12 @@ func (s *site) Verify(v apply.Version) error {
 }
 
 // Plan implements apply.Gateway.
-func (s *site) Plan(v apply.Version, _ protocol.Apply) error {
+func (s *site) Plan(v apply.Version, a protocol.Apply) error {
 	next, err := parseSent(s.own, v)
 	if err != nil {
 		return err
 	}
-	steps, err := planReload(s.daemon.active.Load().setup, next)
+	steps, err := planReload(s.daemon.active.Load().setup, next, a.State)
 	if err != nil {
 		return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
 	}
@@ -169,13 +168,13 @@ func (s *site) DryRun(ctx context.Context, v apply.Version) error {
 // dead letters.
 func (s *site) rehearse(ctx context.Context, as *setup) (h apply.Health, sample string, err error) {
 	log := slog.New(slog.DiscardHandler)
-	_, tables, err := openTables(as, log)
+	_, tables, err := openTables(&roles{speaks: as}, log)
 	if err != nil {
 		return h, "", &apply.Fault{Code: protocol.CodePrecond, Path: "tables", Err: err}
 	}
 	var fresh []actors.Pipeline
 	for _, p := range as.plans {
-		fresh = append(fresh, newPipeline(p.Clone(), as.settings.GatewayID))
+		fresh = append(fresh, newPipeline(p.Clone(), as.settings.GatewayID)) // it stores nothing
 	}
 	source := &journalSource{store: s.daemon.store}
 	store := &replayStore{MemoryStore: actors.NewMemoryStore(), causes: map[string]int64{}}
@@ -200,13 +199,91 @@ func (s *site) rehearse(ctx context.Context, as *setup) (h apply.Health, sample 
 	return h, sample, nil
 }
 
-// Switch implements apply.Gateway.
-func (s *site) Switch(ctx context.Context, v apply.Version) error {
+// Try implements apply.Gateway.
+func (s *site) Try(ctx context.Context, v apply.Version, a protocol.Apply) error {
 	next, err := parseSent(s.own, v)
 	if err != nil {
 		return err
 	}
-	return s.daemon.take(ctx, next)
+	d := s.daemon
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	now := d.active.Load()
+	steps, err := planReload(now.setup, next, a.State)
+	if err != nil {
+		return err
+	}
+	if err := d.tidy(ctx); err != nil { // origins do not have origins
+		return err
+	}
+	c, err := readContract(now.settings.DataDir)
+	if err != nil {
+		return err
+	}
+	next.names = c.tried(now.setup, next, steps, d.store.Position().Seq)
+	pause, err := d.swap(ctx, roles{speaks: now.setup, listens: next}, false)
+	if err == nil {
+		d.log.Info("a configuration listens", "version", v.Number, "paused", pause)
+	}
+	return err
+}
+
+// Standing implements apply.Gateway.
+func (s *site) Standing(v apply.Version) apply.Standing {
+	now := s.daemon.active.Load()
+	switch {
+	case now.roles.speaks.version.Is(v):
+		return apply.Speaks
+	case now.roles.listens != nil && now.roles.listens.version.Is(v):
+		return apply.Listens
+	}
+	return apply.Absent
+}
+
+// Switch implements apply.Gateway.
+func (s *site) Switch(ctx context.Context, v apply.Version) error {
+	d := s.daemon
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	now := d.active.Load()
+	if s.Standing(v) != apply.Listens {
+		return fmt.Errorf("version %d does not run", v.Number)
+	}
+	pause, err := d.swap(ctx, roles{speaks: now.roles.listens, listens: now.roles.speaks, linked: true}, false)
+	if err != nil {
+		return err
+	}
+	d.taken.Add(1)
+	d.log.Info("configuration taken", "config", now.roles.listens.file, "pipelines", len(now.roles.listens.plans), "paused", pause)
+	return nil
+}
+
+// Settle implements apply.Gateway.
+func (s *site) Settle(ctx context.Context, keep bool) error {
+	d := s.daemon
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	if now := d.active.Load(); now.roles.listens != nil {
+		if _, err := d.swap(ctx, roles{speaks: now.roles.speaks}, keep); err != nil {
+			return err
+		}
+	}
+	return d.tidy(ctx)
+}
+
+// errors returns how many messages what is on trial could not take: while it listens only
+// it knows, and afterwards they are dead letters.
+func (s *site) errors() (n int64) {
+	st, now := s.daemon.engine.Stats(), s.daemon.active.Load()
+	if now.roles.listens == nil || now.roles.linked {
+		return st.DeadLetters.Load()
+	}
+	for _, p := range st.Pipelines() {
+		if now.roles.shadows(p.Name) {
+			n += p.Refused.Load()
+		}
+	}
+	return n
 }
 
 // Health implements apply.Gateway.
@@ -214,7 +291,7 @@ func (s *site) Health() apply.Health {
 	e := s.daemon.engine
 	st := e.Stats()
 	h := apply.Health{
-		Messages: st.Received.Load(), Errors: st.DeadLetters.Load(), Broken: st.Panics.Load() + st.Quarantined.Load(),
+		Messages: st.Received.Load(), Errors: s.errors(), Broken: st.Panics.Load() + st.Quarantined.Load(),
 		Stuck: int64(e.IntakeLevel()), StuckMax: int64(e.Config().IntakeEventsMax), Linked: s.linked(),
 	}
 	note := func(name string, up bool) {

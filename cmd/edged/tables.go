@@ -32,18 +32,27 @@ type tableFiles struct {
 
 // openTables reads the reference tables of a configuration, and adds those that its
 // pipelines have of their own. A table that cannot be used is an error: a gateway
-// should not start by finding no row for any device.
-func openTables(s *setup, log *slog.Logger) (*tableFiles, []actors.Table, error) {
-	specs := slices.Clone(s.doc.Tables)
-	for i := range specs {
-		specs[i].File = tablePath(s.doc.File, specs[i].File)
+// should not start by finding no row for any device. Tables have one content for all that
+// runs: that of the configuration that speaks.
+func openTables(r *roles, log *slog.Logger) (*tableFiles, []actors.Table, error) {
+	var specs []query.TableSpec
+	for _, s := range r.all() {
+		for _, spec := range s.doc.Tables {
+			if !slices.ContainsFunc(specs, func(other query.TableSpec) bool { return other.Name == spec.Name }) {
+				spec.File = tablePath(s.doc.File, spec.File)
+				specs = append(specs, spec)
+			}
+		}
 	}
 	f := &tableFiles{specs: specs, seen: make([]os.FileInfo, len(specs)), log: log}
 	var tables []actors.Table
 	var faults []error
-	for _, p := range s.plans {
-		if name, content, ok := p.OwnTable(); ok {
-			tables = append(tables, actors.Table{Name: name, Content: content})
+	for _, s := range r.all() {
+		for _, p := range s.plans {
+			name, content, ok := p.OwnTable()
+			if ok && !slices.ContainsFunc(tables, func(t actors.Table) bool { return t.Name == name }) {
+				tables = append(tables, actors.Table{Name: name, Content: content})
+			}
 		}
 	}
 	for i := range specs {

@@ -41,11 +41,11 @@ func TestTableFiles(t *testing.T) {
 	}
 	s := &setup{doc: &query.Document{Tables: []query.TableSpec{{Name: "assets", File: path, Format: "csv", Key: "device", Fields: []query.FieldSpec{{Name: "line", Type: "text"}}}}}}
 	log := slog.New(slog.DiscardHandler)
-	if _, _, err := openTables(s, log); exitCode(err) != exitConfig {
+	if _, _, err := openTables(&roles{speaks: s}, log); exitCode(err) != exitConfig {
 		t.Errorf("a missing file: %v", err)
 	}
 	write("device,line\nd1,l1\n", 1)
-	files, tables, err := openTables(s, log)
+	files, tables, err := openTables(&roles{speaks: s}, log)
 	if err != nil || len(tables) != 1 || string(tables[0].Content) != "device,line\nd1,l1\n" {
 		t.Fatalf("%v, %v", tables, err)
 	}

@@ -50,11 +50,14 @@ func (d *disk) Save(s State) error {
 
 // box is a gateway. What a configuration does to it is written in it.
 type box struct {
-	mu      sync.Mutex
-	running Version
-	health  Health
-	dies    func() // ends the process
-	log     []string
+	mu        sync.Mutex
+	running   Version  // speaks; it and the next outlast the process
+	listening *Version // nil: none
+	tried     Version  // whose manner shows
+	health    Health
+	refused   int64  // messages, by what listens
+	dies      func() // ends the process
+	log       []string
 }
 
 // manner is a configuration.
@@ -83,17 +86,68 @@ func (b *box) step(name string, v Version) error {
 func (b *box) Verify(v Version) error                    { return b.step("verify", v) }
 func (b *box) Plan(v Version, _ protocol.Apply) error    { return b.step("plan", v) }
 func (b *box) DryRun(_ context.Context, v Version) error { return b.step("dry", v) }
-func (b *box) Switch(_ context.Context, v Version) (err error) {
-	if err = b.step("switch", v); err == nil {
-		b.start(v)
+
+func (b *box) Try(_ context.Context, v Version, _ protocol.Apply) (err error) {
+	if err = b.step("try", v); err == nil {
+		b.listening = &v
+		b.show(v)
 	}
 	return err
+}
+
+func (b *box) Standing(v Version) Standing {
+	switch {
+	case v.Is(b.running):
+		return Speaks
+	case b.listening != nil && v.Is(*b.listening):
+		return Listens
+	}
+	return Absent
+}
+
+func (b *box) Switch(_ context.Context, v Version) (err error) {
+	if b.Standing(v) != Listens {
+		panic("it does not listen")
+	}
+	if err = b.step("switch", v); err == nil {
+		before := b.running
+		b.running, b.listening = v, &before
+		b.show(v)
+	}
+	return err
+}
+
+func (b *box) Settle(context.Context, bool) error {
+	if b.listening != nil {
+		b.log = append(b.log, fmt.Sprintf("end %d", b.listening.Number))
+		b.listening = nil
+		b.show(b.running)
+	}
+	return nil
+}
+
+// start is what a process makes of the state that it finds.
+func (b *box) start(s *State) {
+	t := s.Trial
+	switch {
+	case t == nil:
+		b.running, b.listening = s.Active, nil
+	case b.listening == nil || b.Standing(t.Version) == Absent || b.Standing(s.Active) == Absent:
+		b.running, b.listening = s.Active, nil
+	}
+	b.show(b.running)
+	if b.listening != nil && t.Is(*b.listening) {
+		b.show(*b.listening)
+	}
 }
 
 func (b *box) Health() Health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := b.health
+	if b.listening != nil && b.tried.Is(*b.listening) {
+		h.Errors = b.refused
+	}
 	b.count()
 	return h
 }
@@ -105,14 +159,18 @@ func (b *box) wait(n int64) {
 	b.health.Stuck = n
 }
 
-// start is what a version does when it is put into effect.
-func (b *box) start(v Version) {
+// show is what a version does when it begins to run, or to speak.
+func (b *box) show(v Version) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.running = v
+	b.tried = v
 	b.health.Down = nil
 	b.health.Up, b.health.Linked, b.health.Stuck, b.health.StuckMax = []string{"source", "uplink"}, true, 0, 100
-	switch m := mannerOf(v); m.Fails {
+	m := mannerOf(v)
+	if (m.Fails == "source" || m.Fails == "link") && !v.Is(b.running) {
+		return
+	}
+	switch m.Fails {
 	case "source":
 		b.health.Up, b.health.Down = b.health.Up[1:], b.health.Up[:1]
 	case "link":
@@ -129,9 +187,13 @@ func (b *box) start(v Version) {
 // count is a second of messages.
 func (b *box) count() {
 	b.health.Messages += 100
-	switch mannerOf(b.running).Fails {
+	switch mannerOf(b.tried).Fails {
 	case "errors":
-		b.health.Errors += 5
+		if b.tried.Is(b.running) {
+			b.health.Errors += 5
+		} else {
+			b.refused += 5
+		}
 	case "panic":
 		b.health.Broken++
 	}
@@ -148,14 +210,14 @@ func desired(number uint64, m manner, confirm string) *protocol.Desired {
 // life runs one process, until it dies or stop. Use gets the applier once it runs.
 func life(t *testing.T, d *disk, b *box, use func(a *Applier)) (last State, err error) {
 	t.Helper()
-	s, err := Begin(d)
+	s, _, err := Begin(d)
 	if err != nil {
 		return s, err
 	}
 	ctx, stop := context.WithCancelCause(t.Context())
 	b.dies = func() { stop(errPower) }
 	b.health = Health{}
-	b.start(s.Effective())
+	b.start(&s)
 	a := New(b, d, s, func(s State) { last = s })
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -181,17 +243,18 @@ func TestVersions(t *testing.T) {
 		status, phase, says string
 		takes               time.Duration
 	}{
-		{"", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute},
+		{"", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute + Settling},
 		{"verify", "", 1, protocol.StatusRejected, protocol.PhaseVerify, "verify fails", 0},
 		{"plan", "", 1, protocol.StatusRejected, protocol.PhasePlan, "plan fails", 0},
 		{"dry", "", 1, protocol.StatusFailed, protocol.PhaseDryRun, "dry fails", 0},
-		{"switch", "", 1, protocol.StatusFailed, protocol.PhaseSwitch, "switch fails", 0},
+		{"try", "", 1, protocol.StatusFailed, protocol.PhaseCheckpoint, "try fails", 0},
+		{"switch", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "switch fails", time.Minute},
 		{"errors", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "5 errors in 100 messages", 2 * time.Second},
 		{"panic", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "1 panics", 2 * time.Second},
-		{"source", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "source was connected", Settling + time.Second},
+		{"source", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "source was connected", time.Minute + Settling + time.Second},
 		{"slow", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "does not keep up", (stuckTicks + 1) * time.Second},
-		{"link", protocol.ConfirmSession, 1, protocol.StatusRolledBack, protocol.PhaseRollback, "management link", time.Minute},
-		{"link", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute},
+		{"link", protocol.ConfirmSession, 1, protocol.StatusRolledBack, protocol.PhaseRollback, "management link", time.Minute + Settling},
+		{"link", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute + Settling},
 		{"", protocol.ConfirmOperator, 1, protocol.StatusRolledBack, protocol.PhaseRollback, "nobody has confirmed", 2 * time.Minute},
 	} {
 		t.Run(c.fails+c.confirm, func(t *testing.T) {
@@ -199,7 +262,7 @@ func TestVersions(t *testing.T) {
 				d, b := &disk{left: -1}, &box{}
 				last, err := life(t, d, b, func(a *Applier) {
 					a.Desired(desired(1, manner{}, protocol.ConfirmNone))
-					time.Sleep(time.Minute + time.Millisecond)
+					time.Sleep(time.Minute + Settling + time.Millisecond)
 					synctest.Wait()
 					a.Desired(desired(2, manner{Fails: c.fails}, c.confirm))
 					time.Sleep(c.takes + time.Millisecond)
@@ -207,7 +270,7 @@ func TestVersions(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := last.Effective().Number; got != c.runs || b.running.Number != c.runs || last.Trial != nil {
+				if got := last.Active.Number; got != c.runs || b.running.Number != c.runs || b.listening != nil || last.Trial != nil {
 					t.Errorf("version %d is in effect, %d runs, want %d", got, b.running.Number, c.runs)
 				}
 				if last.Last.Number != 2 || last.Last.Status != c.status || last.Last.Phase != c.phase {
@@ -243,6 +306,7 @@ func TestConfirm(t *testing.T) {
 				t.Errorf("retry during a trial: %v", err)
 			}
 			a.Confirm(1, 3)
+			time.Sleep(Settling + time.Millisecond)
 		})
 		if err != nil || last.Active.Number != 3 || last.Trial != nil {
 			t.Errorf("%+v, %v", last, err)
@@ -260,10 +324,10 @@ func TestNewerVersion(t *testing.T) {
 			a.Desired(desired(1, manner{}, protocol.ConfirmNone)) // the same again does not
 			time.Sleep(10 * time.Second)
 			a.Desired(desired(2, manner{}, protocol.ConfirmNone))
-			time.Sleep(61 * time.Second)
+			time.Sleep(91 * time.Second)
 		})
 		if got := strings.Join(b.log, ", "); err != nil || last.Active.Number != 2 ||
-			got != "verify 1, plan 1, dry 1, switch 1, switch 0, verify 2, plan 2, dry 2, switch 2" {
+			got != "verify 1, plan 1, dry 1, try 1, end 1, verify 2, plan 2, dry 2, try 2, switch 2, end 0" {
 			t.Errorf("%+v, %v: %s", last, err, got)
 		}
 	})
@@ -286,7 +350,7 @@ func TestTrialsEnd(t *testing.T) {
 
 func trials(t *testing.T, r *rand.Rand, n int) {
 	d, b := &disk{left: -1}, &box{}
-	ways := []string{"", "", "", "verify", "plan", "dry", "switch", "errors", "panic", "source", "crash"}
+	ways := []string{"", "", "", "verify", "plan", "dry", "try", "switch", "errors", "panic", "source", "crash"}
 	good := map[uint64]bool{0: true}
 	var newest *protocol.Desired
 	number := uint64(0)
@@ -303,7 +367,7 @@ func trials(t *testing.T, r *rand.Rand, n int) {
 				time.Sleep(time.Duration(r.IntN(100)) * time.Second)
 				number++
 				m := manner{Fails: ways[r.IntN(len(ways))], Until: 1 + r.IntN(50)}
-				good[number] = m.Fails == "" || m.Fails == "switch" // a start can do what a swap cannot
+				good[number] = m.Fails == ""
 				newest = desired(number, m, protocol.ConfirmNone)
 				a.Desired(newest)
 				synctest.Wait()
@@ -313,8 +377,8 @@ func trials(t *testing.T, r *rand.Rand, n int) {
 		if err != nil && !errors.Is(err, errPower) && !errors.Is(err, ErrStart) {
 			t.Fatalf("round %d: %v", n, err)
 		}
-		if err == nil && b.running.Number != last.Effective().Number {
-			t.Fatalf("round %d: version %d runs, %d is in effect", n, b.running.Number, last.Effective().Number)
+		if err == nil && b.running.Number != last.Active.Number && (last.Trial == nil || b.running.Number != last.Trial.Number) {
+			t.Fatalf("round %d: version %d speaks, %d is in effect", n, b.running.Number, last.Active.Number)
 		}
 		if s, _ := d.Load(); !good[s.Active.Number] {
 			t.Fatalf("round %d: version %d was committed: %+v %v", n, s.Active.Number, s, b.log)
@@ -360,6 +424,47 @@ func TestRetry(t *testing.T) {
 		})
 		if got := strings.Join(b.log, ", "); err != nil || got != "verify 1, plan 1, dry 1, verify 1, plan 1, dry 1" {
 			t.Errorf("%v: %s", err, got)
+		}
+	})
+}
+
+// TestRollback: an operator takes a version back while it is tried, and after it was
+// committed; what the broker still says does not bring it back.
+func TestRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := &disk{left: -1}, &box{}
+		back := func(a *Applier) {
+			t.Helper()
+			if err := a.Rollback(t.Context()); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		last, err := life(t, d, b, func(a *Applier) {
+			if err := a.Rollback(t.Context()); err == nil {
+				t.Error("there is nothing to go back to")
+			}
+			for n := range uint64(2) {
+				a.Desired(desired(n+1, manner{}, protocol.ConfirmNone))
+				time.Sleep(2 * time.Minute)
+			}
+			for _, after := range []time.Duration{10 * time.Second, 70 * time.Second} { // listens, speaks
+				a.Desired(desired(uint64(after/time.Second), manner{}, protocol.ConfirmNone))
+				time.Sleep(after)
+				back(a)
+				if s, _ := d.Load(); s.Trial != nil || s.Active.Number != 2 || s.Last.Fault.Code != protocol.CodeCancelled {
+					t.Errorf("taken back after %v: %+v", after, s)
+				}
+			}
+			back(a)
+			a.Desired(desired(2, manner{}, protocol.ConfirmNone))
+			time.Sleep(2 * rollbackHealth)
+			synctest.Wait()
+			a.Desired(desired(2, manner{}, protocol.ConfirmNone))
+			time.Sleep(5 * time.Minute)
+		})
+		if err != nil || last.Active.Number != 1 || b.running.Number != 1 || b.listening != nil || !last.failed(Version{Epoch: 1, Number: 2}) {
+			t.Errorf("%+v, %v", last, err)
 		}
 	})
 }

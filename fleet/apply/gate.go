@@ -30,10 +30,11 @@ const (
 	errorsGrowth = 2
 )
 
-// Health is what a gateway counts.
+// Health is what a gateway counts. While a version listens, errors are what that one could
+// not take.
 type Health struct {
 	Messages int64    `json:"messages"` // received, since the process started
-	Errors   int64    `json:"errors"`   // dead letters since then
+	Errors   int64    `json:"errors"`   // messages that became dead letters since then
 	Broken   int64    `json:"-"`        // panics and quarantined keys since then
 	Stuck    int64    `json:"-"`        // messages that wait to be processed
 	StuckMax int64    `json:"-"`        // at which nothing more is taken
@@ -42,11 +43,9 @@ type Health struct {
 	Linked   bool     `json:"-"`        // the management link works
 }
 
-// gate watches a version for as long as it is to be watched. First is what was counted
-// when this process began with it.
-func (a *Applier) gate(ctx context.Context, t *Trial, first *Health) error {
-	started := time.Now()
-	span := time.Duration(t.Apply.Health) * time.Millisecond
+// gate watches a version for a span.
+func (a *Applier) gate(ctx context.Context, t *Trial, span time.Duration, speaks bool) error {
+	started, first := time.Now(), a.gateway.Health()
 	end := time.NewTimer(span)
 	defer end.Stop()
 	tick := time.NewTicker(gateEvery)
@@ -59,7 +58,7 @@ func (a *Applier) gate(ctx context.Context, t *Trial, first *Health) error {
 			if stuck++; !now.stuck() {
 				stuck = 0
 			}
-			if err := now.worse(&t.Before, first, time.Since(started) >= Settling); err != nil {
+			if err := now.worse(&t.Before, &first, time.Since(started) >= Settling); err != nil {
 				return err
 			}
 			if stuck > stuckTicks {
@@ -71,12 +70,15 @@ func (a *Applier) gate(ctx context.Context, t *Trial, first *Health) error {
 			}
 		case done := <-a.retry:
 			done <- errBusy
+		case done := <-a.back:
+			done <- nil
+			return errTakenBack
 		case <-end.C:
 			now := a.gateway.Health()
-			if t.Apply.Confirm == protocol.ConfirmSession && !now.Linked {
+			if speaks && t.Apply.Confirm == protocol.ConfirmSession && !now.Linked {
 				return errors.New("the management link does not work")
 			}
-			return now.worse(&t.Before, first, true)
+			return now.worse(&t.Before, &first, true)
 		case <-ctx.Done():
 			return nil
 		}

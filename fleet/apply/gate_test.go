@@ -46,7 +46,7 @@ func TestGateForgives(t *testing.T) {
 		d, b := &disk{left: -1}, &box{}
 		last, err := life(t, d, b, func(a *Applier) {
 			a.Desired(desired(1, manner{Fails: "slow"}, protocol.ConfirmNone))
-			for range 6 { // nearly full for most of the time, and never for long
+			for range 9 { // nearly full for most of the time, and never for long
 				time.Sleep(stuckTicks*time.Second - time.Millisecond)
 				b.wait(0)
 				time.Sleep(time.Second)

@@ -23,9 +23,10 @@ const (
 	PhasePlan       = "plan"
 	PhaseDryRun     = "dry_run"
 	PhaseCheckpoint = "checkpoint"
+	PhaseShadow     = "shadow" // it runs beside the one in effect, and says nothing
+	PhaseConfirm    = "confirm"
 	PhaseSwitch     = "switch"
 	PhaseHealthGate = "health_gate"
-	PhaseConfirm    = "confirm"
 	PhaseCommitted  = "committed"
 	PhaseRollback   = "rollback"
 )
@@ -35,8 +36,8 @@ const FailedMax = 16
 
 var (
 	statuses = []string{StatusApplying, StatusApplied, StatusFailed, StatusRolledBack, StatusRejected}
-	phases   = []string{PhaseVerify, PhaseFetch, PhasePlan, PhaseDryRun, PhaseCheckpoint, PhaseSwitch, PhaseHealthGate,
-		PhaseConfirm, PhaseCommitted, PhaseRollback}
+	phases   = []string{PhaseVerify, PhaseFetch, PhasePlan, PhaseDryRun, PhaseCheckpoint, PhaseShadow, PhaseConfirm,
+		PhaseSwitch, PhaseHealthGate, PhaseCommitted, PhaseRollback}
 )
 
 // Fault says what is wrong with a configuration, and where in it.

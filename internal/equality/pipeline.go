@@ -18,6 +18,9 @@ type pipeline struct{ *query.Plan }
 var _ actors.Pipeline = pipeline{}
 
 // Slots implements actors.Pipeline.
+// Origin implements actors.Pipeline.
+func (p pipeline) Origin() string { return "" }
+
 func (p pipeline) Slots() int { return p.Room() }
 
 // Decode implements actors.Pipeline.
