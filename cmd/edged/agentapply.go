@@ -18,6 +18,9 @@ func (m *managed) apply(ctx context.Context) error {
 		return nil
 	}
 	err := m.applier.Run(ctx)
+	if err != nil {
+		m.daemon.log.Error("the process ends because of a configuration", "err", err)
+	}
 	switch {
 	case errors.Is(err, apply.ErrStart):
 		m.end(failed(exitRestart, err))

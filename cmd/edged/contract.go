@@ -61,7 +61,10 @@ func newContract(r *roles) contract {
 	}
 	for _, s := range r.all() {
 		for _, p := range s.plans {
-			c.Pipelines[s.identity(p.Name()).Name] = fingerprint(p)
+			stored := s.identity(p.Name()).Name
+			if _, taken := c.Pipelines[stored]; !taken { // otherwise it is at rest
+				c.Pipelines[stored] = fingerprint(p)
+			}
 		}
 	}
 	for _, p := range s.plans {
@@ -106,11 +109,11 @@ func (c *contract) cast(r *roles) {
 	case sh == nil || r.listens == nil && !is(r.speaks, sh.Version) || is(r.speaks, c.Version) && !is(r.listens, sh.Version):
 		r.speaks.names, r.listens = c.Names, nil
 	case r.listens == nil:
-		r.speaks.names = sh.Names // it has listened until the end, and knows all
+		r.speaks.names = sh.Names // it was at rest, or has listened until the end
 	case is(r.speaks, c.Version) && is(r.listens, sh.Version):
 		r.speaks.names, r.listens.names = c.Names, sh.Names
 	case is(r.speaks, sh.Version) && is(r.listens, c.Version):
-		r.speaks, r.listens, r.linked = r.listens, r.speaks, true
+		r.speaks, r.listens, r.after = r.listens, r.speaks, true
 		r.speaks.names, r.listens.names = c.Names, sh.Names
 	default:
 		r.speaks.names, r.listens = c.Names, nil

@@ -109,7 +109,7 @@ func TestRolloutCampaign(t *testing.T) {
 	sleeper := c.gateways[1]
 	before := c.desk.state(sleeper).Session
 	c.processes[sleeper].kill()
-	controller := startController(t, c.rollout("good.yaml", unhurried(slackConfig), time.Second))
+	controller := startController(t, c.rollout("good.yaml", unhurried(slackConfig), trialShort))
 	controller.until(`"done"`, 1) // the first gateway runs it
 	controller.kill()
 	c.run(0, c.args("rollout", "resume", "e1v1"))
@@ -131,7 +131,7 @@ func TestRolloutCampaign(t *testing.T) {
 	c.all("they run version 1 again", func(r protocol.Reported) bool { return r.Applied == 1 && r.Effective == hashOf(unhurried(slackConfig)) })
 
 	payloads = append(payloads, publish(t, c.broker.URL(), fleet)...)
-	c.run(0, c.rollout("last.yaml", strings.Replace(slackConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), time.Second))
+	c.run(0, c.rollout("last.yaml", strings.Replace(slackConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), trialShort))
 	windows := expected(t, payloads, 3*time.Second)
 	results := map[string][]string{}
 	eventually(t, "all windows have closed everywhere", func() bool {
@@ -157,7 +157,7 @@ func (c *campaign) deadly(t *testing.T) {
 	c.until("one tries it", func() bool {
 		i := slices.IndexFunc(c.gateways, func(name string) bool {
 			r := c.desk.report(name)
-			return r.Seen == 3 && r.Phase == protocol.PhaseHealthGate
+			return r.Seen == 3 && r.Phase == protocol.PhaseShadow
 		})
 		if i >= 0 {
 			victim = c.gateways[i]

@@ -66,7 +66,7 @@ func edgedStdin(t *testing.T, stdin string, args ...string) (code int, stdout, s
 	defer cancel()
 	code = execute(ctx, args, strings.NewReader(stdin), &out, &err)
 	if ctx.Err() != nil {
-		t.Fatalf("edged %v did not end: %s", args, err.String())
+		t.Fatalf("edged %v did not end: %s %s", args, err.String(), out.String())
 	}
 	return code, out.String(), err.String()
 }

@@ -12,14 +12,20 @@ import (
 )
 
 // roles are the configurations that run. What listens gets the same input as what speaks,
-// and its results go nowhere.
+// with states of its own, and its results go nowhere.
+//
+// When the two change roles, a pipeline that can read the states of its version before goes
+// on from these, because they know what has been said: so each window is said once. What
+// it has gathered while it listened is forgotten. One that is new, or begins anew, brings
+// its states along.
 type roles struct {
 	speaks  *setup
 	listens *setup // nil: none
 
-	// linked says that rows go to the outputs of what listens, too: it spoke before, and
-	// may do so again.
-	linked bool
+	// after says that what listens has spoken before, and may do so again: its outputs are
+	// kept, pipelines that only it has speak on, and those that gave their states away are
+	// at rest.
+	after bool
 }
 
 // identity is what the states of a pipeline are stored under. It is the pipeline's name
@@ -81,10 +87,10 @@ func (r *roles) specs() (specs []query.PipelineSpec) {
 }
 
 // streams returns the streams of what speaks, with the outputs that they have there, and
-// also those that they have in what listens if it is linked.
+// also those that they have in what listens if that has spoken before.
 func (r *roles) streams() []stream {
 	all := r.speaks.streams()
-	if !r.linked {
+	if !r.after {
 		return all
 	}
 	for _, old := range r.listens.streams() {
@@ -107,8 +113,10 @@ func (r *roles) streams() []stream {
 // pipelines returns what runs: of the running pipelines those that are in these roles, and
 // new ones for the rest. Plans of the setups that run already are replaced by these.
 func (r *roles) pipelines(running []actors.Pipeline) (speak []actors.Pipeline, listen []actors.Shadow) {
+	taken := map[string]bool{}
 	pick := func(s *setup, i int) actors.Pipeline {
 		next := s.pipeline(s.plans[i])
+		taken[next.Name()] = true
 		for _, p := range running {
 			old := p.(*pipeline)
 			if old.identity.Name == next.identity.Name && old.upstream == next.upstream && old.Plan.Same(next.Plan) {
@@ -118,29 +126,37 @@ func (r *roles) pipelines(running []actors.Pipeline) (speak []actors.Pipeline, l
 		}
 		return next
 	}
-	taken := map[string]bool{}
 	for i := range r.speaks.plans {
-		p := pick(r.speaks, i)
-		taken[p.Name()] = true
-		speak = append(speak, p)
+		speak = append(speak, pick(r.speaks, i))
 	}
 	if r.listens == nil {
 		return speak, nil
 	}
-	both := slices.Concat(running, speak)
 	for i, plan := range r.listens.plans {
-		p := pick(r.listens, i)
-		if taken[p.Name()] { // the same in both
-			r.listens.plans[i] = both[slices.IndexFunc(both, func(q actors.Pipeline) bool { return q.Name() == p.Name() })].(*pipeline).Plan
-			continue
+		switch other := r.speaks.plan(plan.Name()); {
+		case taken[r.listens.identity(plan.Name()).Name]: // in both, or at rest
+		case other == nil && r.after:
+			speak = append(speak, pick(r.listens, i))
+		case other == nil:
+			listen = append(listen, actors.Shadow{Pipeline: pick(r.listens, i)})
+		default:
+			listen = append(listen, actors.Shadow{Pipeline: pick(r.listens, i), Of: r.speaks.identity(plan.Name()).Name})
 		}
-		shadow := actors.Shadow{Pipeline: p}
-		if r.speaks.plan(plan.Name()) != nil {
-			shadow.Of = r.speaks.identity(plan.Name()).Name
-		}
-		listen = append(listen, shadow)
 	}
 	return speak, listen
+}
+
+// speaking returns under which names what listens is stored once it speaks: see roles.
+func (r *roles) speaking() map[string]identity {
+	names := map[string]identity{}
+	for _, p := range r.listens.plans {
+		id := r.listens.identity(p.Name())
+		if r.speaks.plan(p.Name()) != nil && id.Origin == r.speaks.identity(p.Name()).Name {
+			id = r.speaks.identity(p.Name())
+		}
+		names[p.Name()] = id
+	}
+	return names
 }
 
 // beside returns all pipelines that run.

@@ -249,12 +249,16 @@ func (s *site) Switch(ctx context.Context, v apply.Version) error {
 	if s.Standing(v) != apply.Listens {
 		return fmt.Errorf("version %d does not run", v.Number)
 	}
-	pause, err := d.swap(ctx, roles{speaks: now.roles.listens, listens: now.roles.speaks, linked: true}, false)
+	next := *now.roles.listens
+	if !now.roles.after {
+		next.names = now.roles.speaking()
+	}
+	pause, err := d.swap(ctx, roles{speaks: &next, listens: now.setup, after: true}, false)
 	if err != nil {
 		return err
 	}
 	d.taken.Add(1)
-	d.log.Info("configuration taken", "config", now.roles.listens.file, "pipelines", len(now.roles.listens.plans), "paused", pause)
+	d.log.Info("configuration taken", "config", next.file, "pipelines", len(next.plans), "paused", pause)
 	return nil
 }
 
@@ -275,7 +279,7 @@ func (s *site) Settle(ctx context.Context, keep bool) error {
 // it knows, and afterwards they are dead letters.
 func (s *site) errors() (n int64) {
 	st, now := s.daemon.engine.Stats(), s.daemon.active.Load()
-	if now.roles.listens == nil || now.roles.linked {
+	if now.roles.listens == nil || now.roles.after {
 		return st.DeadLetters.Load()
 	}
 	for _, p := range st.Pipelines() {

@@ -108,7 +108,7 @@ type Gateway interface {
 	// Standing says what it is doing.
 	Standing(v Version) Standing
 
-	// Switch lets it speak, and the one that spoke listen. Both must run. After an error
+	// Switch lets it speak, and the one that spoke step back. It must listen. After an error
 	// nothing has changed.
 	Switch(ctx context.Context, v Version) error
 

@@ -8,11 +8,10 @@
 // writes down that the version is on trial: a process that ends during a trial finds it
 // when it starts ([Begin]), tries once more, and goes back at the second time. Then the
 // version runs beside the one in effect, on the same input and with states of its own, and
-// says nothing. Only when it has proved itself do the two change roles, and now the one
-// before runs on without a voice until the new one has proved itself again. So a rollback
-// at any time gives back the version before with the states that it would have had. The
-// health gate compares what is counted during the trial with what was counted before. See
-// [Limits].
+// says nothing. Only when it has proved itself do the two change roles, and the version is
+// watched once more. So what a bad version does, it does to nobody: a rollback while it
+// listens leaves the version before as if nothing had been. The health gate compares what
+// is counted during the trial with what was counted before. See [Limits].
 //
 // # Guarantees
 //
@@ -25,8 +24,8 @@
 //
 // # Caveats
 //
-//   - Results that a version has sent before it was taken back stay sent. That can only
-//     happen in the health gate, to what has kept well without a voice.
+//   - In the health gate, after the switch, a version is heard, and it folds what comes into
+//     the states that both share. What it sends and refuses there stays so after a rollback.
 //   - A version that arrives while another one is on trial ends that trial: the one before
 //     is brought back, and the newer one begins at its beginning.
 package apply

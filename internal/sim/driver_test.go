@@ -177,7 +177,7 @@ func TestDriveDeliversAll(t *testing.T) {
 			if total.Sent != len(sent) || total.Acked != len(sent) || total.Reconnects != losses-b.losses {
 				t.Errorf("summary %+v; %d sent, %d losses", total, len(sent), losses-b.losses)
 			}
-			if (total.Resent > 0) != (total.Reconnects > 0) {
+			if total.Resent > 0 && total.Reconnects == 0 { // a loss may come when nothing is unconfirmed
 				t.Errorf("%d sent again after %d losses", total.Resent, total.Reconnects)
 			}
 			if b.most > window {
