@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,12 @@ import (
 // send publishes a desired document of dave's.
 func (d *operatorDesk) send(gateway string, version uint64, config, confirm string, health time.Duration) {
 	d.y.t.Helper()
+	d.publish("edged/v1/plant7/"+gateway+"/desired", d.document(gateway, version, config, confirm, health), true)
+}
+
+// document returns a desired document of dave's.
+func (d *operatorDesk) document(gateway string, version uint64, config, confirm string, health time.Duration) []byte {
+	d.y.t.Helper()
 	text, err := json.Marshal(map[string]string{"yaml": config})
 	d.y.must(err)
 	doc := protocol.Desired{
@@ -24,7 +31,7 @@ func (d *operatorDesk) send(gateway string, version uint64, config, confirm stri
 	}
 	data, err := protocol.Seal(doc, holderKey("dave"))
 	d.y.must(err)
-	d.publish("edged/v1/plant7/"+gateway+"/desired", data, true)
+	return data
 }
 
 // report returns what a gateway reported last.
@@ -155,4 +162,93 @@ func (d *operatorDesk) refuses() {
 		}
 		d.fails(c.version, 2, status, c.phase, c.code, c.path, c.says)
 	}
+}
+
+// TestShadow: a version runs beside the one that is heard, is compared with it, and is
+// promoted or dropped; a version is taken back; a pipeline begins anew; what comes is in its
+// windows once whatever happens.
+func TestShadow(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	d := y.desk()
+	y.certify("gw-1")
+	config := y.config("gw-1", t.TempDir())
+	text, err := os.ReadFile(config)
+	y.must(err)
+	y.must(os.WriteFile(config, []byte(unhurried(string(text))), 0o600))
+	p := y.launch(config)
+	d.online("gw-1", 0)
+	up := startUpstream(t, y.broker.URL(), "agg/#")
+	fleet := newFleet(t, 7, 2500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
+	payloads := publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})
+
+	base := unhurried(demoConfig)
+	warm := strings.Replace(base, "watermark:", "filter: temp > 20\n    watermark:", 1)
+	start := func(version uint64, config string) protocol.Answer {
+		doc := d.document("gw-1", version, config, protocol.ConfirmOperator, trialShort)
+		return d.do("gw-1", "shadow.start", fmt.Sprintf(`{"document":%s}`, doc), "dave")
+	}
+	if a := d.do("gw-1", "shadow.drop", "", "dave"); a.Code != protocol.CodePrecond {
+		t.Errorf("nothing to drop: %+v", a)
+	}
+	if a := start(1, warm); a.Status != protocol.StatusDone {
+		t.Fatalf("%+v", a)
+	}
+	d.outcome("gw-1", 1, protocol.PhaseConfirm)
+	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
+	var s shadowResult
+	y.until("results are compared", func() bool {
+		s = resultOf[shadowResult](t, d.done("gw-1", "shadow.status", "", "olga"))
+		return len(s.Pipelines) == 1 && s.Pipelines[0].Different > 0
+	})
+	if q := s.Pipelines[0]; s.Speaks != 0 || s.Listens != 1 || q.Events == 0 || q.Refused > 0 || q.Same == 0 || len(q.Examples) == 0 {
+		t.Errorf("%+v", s)
+	}
+	if a := d.do("gw-1", "state.reset", `{"pipeline":"device-windows"}`, "anna", "alan"); a.Code != protocol.CodeBusy {
+		t.Errorf("reset during a trial: %+v", a)
+	}
+	before := d.state("gw-1").Session
+	p.kill()
+	p = y.launch(config)
+	d.online("gw-1", before)
+	d.outcome("gw-1", 1, protocol.PhaseConfirm)
+	d.done("gw-1", "shadow.drop", "", "dave")
+	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeCancelled, "", "took it back")
+
+	if a := start(2, unhurried(slackConfig)); a.Status != protocol.StatusDone {
+		t.Fatalf("%+v", a)
+	}
+	d.outcome("gw-1", 2, protocol.PhaseConfirm)
+	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
+	d.done("gw-1", "shadow.promote", `{"epoch":1,"version":2}`, "dave")
+	d.runs(2, unhurried(slackConfig))
+	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
+	d.done("gw-1", "config.rollback", "", "dave")
+	y.until("the version before runs again", func() bool {
+		r := d.report("gw-1")
+		return r.Applied == 0 && r.Status == protocol.StatusApplied
+	})
+	payloads = append(payloads, publish(t, y.broker.URL(), fleet)...)
+	if a := d.do("gw-1", "config.apply", fmt.Sprintf(`{"document":%s}`, d.document("gw-1", 1, base, protocol.ConfirmNone, trialShort)), "dave"); a.Code != protocol.CodeStale {
+		t.Errorf("an old document: %+v", a)
+	}
+	last := strings.Replace(base, "idle_timeout: 10m", "idle_timeout: 1s", 1)
+	if a := d.do("gw-1", "config.apply", fmt.Sprintf(`{"document":%s}`, d.document("gw-1", 3, last, protocol.ConfirmNone, trialShort)), "dave"); a.Status != protocol.StatusDone {
+		t.Errorf("%+v", a)
+	}
+	d.runs(3, last)
+	windows := expected(t, payloads, 3*time.Second)
+	eventually(t, "all windows have closed", func() bool { return len(up.results()) >= len(windows) }, func() string {
+		return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results()))
+	})
+	compare(t, up.results(), windows)
+
+	d.done("gw-1", "state.reset", `{"pipeline":"device-windows"}`, "anna", "alan")
+	if all := resultOf[dumpResult](t, d.done("gw-1", "window.dump", `{"pipeline":"device-windows"}`, "olga")); len(all.Keys) > 0 {
+		t.Errorf("windows after a reset: %+v", all)
+	}
+	before = d.state("gw-1").Session
+	p.kill()
+	y.launch(config)
+	d.online("gw-1", before)
 }

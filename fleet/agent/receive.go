@@ -26,7 +26,8 @@ func (a *Agent) receive(m Message) error {
 	case protocol.KindCommand, protocol.KindGroupCommand:
 		return a.take(d)
 	case protocol.KindDesired:
-		return a.takeDesired(d)
+		_, err := a.takeDesired(d)
+		return err
 	case protocol.KindTime:
 		_, err := a.judge(d, a.guard.AcceptTime)
 		return err
@@ -87,11 +88,11 @@ func reads(op string) bool {
 }
 
 // takeDesired takes a desired document and hands it on.
-func (a *Agent) takeDesired(d command.Delivery) error {
+func (a *Agent) takeDesired(d command.Delivery) (command.Effects, error) {
 	_, before := a.seen()
 	e, err := a.judge(d, a.guard.AcceptDesired)
 	if err != nil {
-		return err
+		return e, err
 	}
 	a.mu.Lock()
 	if _, refresh := a.guard.Desired(); e.Desired != nil || refresh != before {
@@ -99,18 +100,32 @@ func (a *Agent) takeDesired(d command.Delivery) error {
 	}
 	a.mu.Unlock()
 	if e.Desired == nil {
-		return nil
+		return e, nil
 	}
 	a.cfg.Logger.Info("fleet: desired configuration accepted", "version", e.Desired.Version)
 	if a.cfg.Desired != nil {
 		a.cfg.Desired(e.Desired)
-		return nil
+		return e, nil
 	}
 	a.Report(func(r *Report) {
 		r.Status, r.Phase = protocol.StatusRejected, protocol.PhaseVerify
 		r.Error = &protocol.Fault{Code: protocol.CodeUnknownOp, Message: fmt.Sprintf("version %d: this program does not apply configurations that come over the link", e.Desired.Version)}
 	})
-	return nil
+	return e, nil
+}
+
+// TakeDesired takes a signed desired document that came by another way than its topic. When
+// it returns nil, the document is accepted; otherwise the code says why not.
+func (a *Agent) TakeDesired(document []byte) (protocol.Code, error) {
+	topic := protocol.Topic{Kind: protocol.KindDesired, Fleet: a.cfg.Guard.Gateway.Fleet, Gateway: a.cfg.Guard.Gateway.ID}
+	e, err := a.takeDesired(command.Delivery{Topic: topic, Retained: true, Data: document})
+	switch {
+	case err != nil:
+		return protocol.CodeStorage, err
+	case e.Code != protocol.OK:
+		return e.Code, fmt.Errorf("the document is refused: %w", e.Err)
+	}
+	return protocol.OK, nil
 }
 
 func (a *Agent) seen() (version, refresh uint64) {

@@ -310,7 +310,7 @@ func (a *Applier) Run(ctx context.Context) error {
 }
 
 // rollbackHealth is how long a version is watched that somebody goes back to.
-const rollbackHealth = 10 * time.Second
+const rollbackHealth = 3 * time.Second
 
 // save stores and reports the state.
 func (a *Applier) save() error {
