@@ -259,7 +259,7 @@ func (d *dispatch) preview(targets []string) error {
 // the labels that it says it has.
 func (d *dispatch) allowed(info *protocol.Info) bool {
 	entry, err := d.desk.signer(d.keys[0])
-	return err == nil && entry.MayCommand(d.class, trust.Gateway{Fleet: info.Fleet, ID: info.Gateway, Instance: info.Instance, Labels: info.Labels})
+	return err == nil && entry.MayCommand(d.class, gatewayOf(info))
 }
 
 // number reserves a sequence number for each gateway. They are on the disk before

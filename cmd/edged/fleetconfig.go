@@ -18,31 +18,36 @@ import (
 	"edged/fleet/strict"
 )
 
-// readDesiredConfig reads a configuration as it travels in a desired document: one
-// JSON object, without white space. A file that is no JSON is taken for YAML and
-// travels as a text, in the member yaml, with its comments.
+// readDesiredConfig reads a configuration as it travels in a desired document.
 func readDesiredConfig(file string) (json.RawMessage, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, failed(exitUsage, fmt.Errorf("read the configuration: %w", err))
 	}
-	text = bytes.TrimSpace(text)
-	if len(text) == 0 {
+	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, failed(exitConfig, fmt.Errorf("%s is empty", file))
 	}
-	var config json.RawMessage
-	if text[0] == '{' && json.Valid(text) {
-		err = strict.Decode(text, &config, strict.Limits{Bytes: protocol.DesiredBytesMax})
-	} else {
-		config, err = strict.Encode(map[string]string{"yaml": string(text) + "\n"})
-	}
-	if err == nil {
-		config, err = strict.Encode(config) // as it stands in what is signed
-	}
+	config, err := travelling(text)
 	if err != nil {
 		return nil, failed(exitConfig, fmt.Errorf("%s: %w", file, err))
 	}
 	return config, nil
+}
+
+// travelling returns a configuration as it travels: one JSON object, without white
+// space. A text that is no JSON is taken for YAML and stands in the member yaml, with its
+// comments.
+func travelling(text []byte) (config json.RawMessage, err error) {
+	text = bytes.TrimSpace(text)
+	if bytes.HasPrefix(text, []byte("{")) && json.Valid(text) {
+		err = strict.Decode(text, &config, strict.Limits{Bytes: protocol.DesiredBytesMax})
+	} else {
+		config, err = strict.Encode(map[string]string{"yaml": string(text) + "\n"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strict.Encode(config) // as it stands in what is signed
 }
 
 // configHash returns the hash of a configuration as it travels.

@@ -178,8 +178,9 @@ func (m *model) info() protocol.Info {
 // report publishes what became of the configuration.
 func (m *model) report() {
 	ring := m.guard.Ring()
+	_, refresh := m.guard.Desired()
 	r := protocol.Reported{
-		V: 1, Instance: m.cfg.Gateway.Instance, Session: m.at.Session, Epoch: ring.Epoch(), Keyring: ring.Version(), Seen: m.seen,
+		V: 1, Instance: m.cfg.Gateway.Instance, Session: m.at.Session, Epoch: ring.Epoch(), Keyring: ring.Version(), Seen: m.seen, Refresh: refresh,
 		Applied: m.running.Version, Effective: m.running.Hash, Status: m.status, Failed: m.failed, Error: m.fault,
 		Watermark: m.guard.Watermarks(), Audit: m.guard.Head().String(),
 	}
@@ -234,6 +235,8 @@ func (m *model) receive(_ context.Context, n mqtt.Note) error {
 		e := m.guard.AcceptDesired(d, m.at)
 		if m.commit(e); e.Desired != nil {
 			m.take(e.Desired, n.Payload)
+		} else if e.Changed { // a refresh
+			m.report()
 		}
 	case protocol.KindTime:
 		m.commit(m.guard.AcceptTime(d, m.at))
