@@ -37,6 +37,7 @@ type model struct {
 	seen     uint64
 	status   string
 	running  protocol.Running
+	config   string // the text of what runs
 	failed   []uint64
 	fault    *protocol.Fault
 	docs     map[uint64]map[string]bool // the documents that came, by version
@@ -66,7 +67,7 @@ func newModel(t testing.TB, url, fleet, name string, labels map[string]string, r
 	m := &model{
 		t: t, url: url, prefix: protocol.DefaultPrefix, begun: time.Now(), docs: map[uint64]map[string]bool{}, taking: 20 * time.Millisecond,
 		cfg:     command.Config{Gateway: trust.Gateway{Fleet: fleet, ID: name, Instance: "i-" + name, Labels: labels}, Pinned: pinned, Ops: ops},
-		running: protocol.Running{Hash: configHash([]byte("{}"))},
+		running: protocol.Running{Hash: configHash([]byte("{}"))}, config: "{}",
 	}
 	m.at.Running = m.running
 	m.boot()
@@ -271,6 +272,9 @@ func (m *model) act(c *protocol.Command) {
 	if c.Op == "audit.export" {
 		o.Result = m.export(c.Args)
 	}
+	if c.Op == "config.get" {
+		o.Result, _ = json.Marshal(configResult{Version: m.running.Version, Hash: m.running.Hash, YAML: m.config})
+	}
 	if e, err = m.guard.Finish(c.ID, o, m.at); err != nil {
 		m.t.Errorf("finish %s: %v", c.ID, err)
 		return
@@ -344,6 +348,7 @@ func (m *model) take(doc *protocol.Desired, data []byte) {
 			m.fault = &protocol.Fault{Code: protocol.CodeHealth, Path: "pipelines[0]", Message: "it says nothing"}
 		} else {
 			m.status, m.running = protocol.StatusApplied, protocol.Running{Version: doc.Version, Hash: configHash(doc.Config)}
+			m.config = string(sentText(doc.Config))
 			m.at.Running = m.running
 		}
 		m.report()
