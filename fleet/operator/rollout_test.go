@@ -208,17 +208,22 @@ func TestRolloutOracle(t *testing.T) {
 	}
 }
 
+// choosePace gives some rollouts a rate, and some maintenance windows.
+func choosePace(chance *rand.Rand, p *operator.Policy) {
+	if chance.IntN(3) == 0 {
+		p.Rate = &operator.Rate{Minute: 1 + chance.IntN(6), Growth: chance.IntN(3)}
+	}
+	if chance.IntN(3) == 0 { // the simulation begins on a Monday, at 14:13 in UTC
+		p.Windows = []string{"Mon 14:10-14:20 UTC", "Mon-Fri 16:30-16:50 Europe/Berlin", "Mon 15:55-24:00 UTC"}[chance.IntN(2):]
+	}
+}
+
 func simulate(chance *rand.Rand) error {
 	names := fleet(1 + chance.IntN(40))
 	policy := plan([]string{"1,100%", "1,5%,25%,100%", "3,6,9,100%", "100%"}[chance.IntN(4)], func(p *operator.Policy) {
 		p.Success = []int{1, 50, 90, 100}[chance.IntN(4)]
 		p.Bake = int64(chance.IntN(3)) * 30 * second
-		if chance.IntN(3) == 0 {
-			p.Rate = &operator.Rate{Minute: 1 + chance.IntN(6), Growth: chance.IntN(3)}
-		}
-		if chance.IntN(3) == 0 { // the simulation begins on a Monday, at 14:13 in UTC
-			p.Windows = []string{"Mon 14:10-14:20 UTC", "Mon-Fri 16:30-16:50 Europe/Berlin", "Mon 15:55-24:00 UTC"}[chance.IntN(2):]
-		}
+		choosePace(chance, p)
 	})
 	r, err := operator.Begin(policy, names)
 	if err != nil {
