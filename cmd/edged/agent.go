@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -220,12 +218,11 @@ func (m *managed) Running() protocol.Running {
 	return protocol.Running{Version: s.version.Number, Hash: m.hash}
 }
 
-// hashOf returns the hash of a configuration file as operators compute it.
+// hashOf returns the hash that the text of a configuration has when operators send it.
 func hashOf(text string) string {
-	travels, err := strict.Encode(map[string]string{"yaml": strings.TrimSpace(text) + "\n"})
+	config, err := travelling([]byte(text))
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(travels)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return configHash(config)
 }

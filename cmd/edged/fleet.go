@@ -63,7 +63,7 @@ func newFleetCmd() *cobra.Command {
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON, one object per line")
 	cmd.AddCommand(newFleetKeysCmd(f), newFleetKeyringCmd(f), newFleetListCmd(f), newFleetWatchCmd(f), newFleetShowCmd(f),
 		newFleetCmdCmd(f), newFleetSignCmd(f), newFleetSendCmd(f), newFleetApplyCmd(f), newFleetDiffCmd(f), newFleetRolloutCmd(f),
-		newFleetAuditCmd(f), newFleetTimeCmd(f))
+		newFleetRefreshCmd(f), newFleetAuditCmd(f), newFleetTimeCmd(f))
 	return group(cmd)
 }
 

@@ -203,9 +203,14 @@ func TestFleetExitCodes(t *testing.T) {
 		{"rollout " + config + " --selector * --waves x", exitUsage, "--waves"},
 		{"rollout " + config + " --selector * --abort-failures 0", exitUsage, "--abort-failures"},
 		{"rollout " + config + " --selector * --success 0", exitUsage, "success"},
+		{"rollout " + config + " --selector * --rate 5", exitUsage, "--rate"},
+		{"rollout " + config + " --selector * --rate 5/min --rate-growth -1", exitUsage, "growth"},
+		{"rollout " + config + " --selector * --window Mon", exitUsage, "--window"},
+		{"refresh --every 4h", exitUsage, "--every 4h0m0s is not from"},
+		{"refresh --off", exitOK, ""},
 		{"rollout " + config + " --selector * --answer 10s", exitUsage, "not longer than --health"},
 		{"rollout " + config + " --selector x --key " + key + " --broker " + broker.URL(), exitConfig, "no root keys"},
-		{"rollout status e1v1", exitUsage, "there is no rollout"},
+		{"rollout status e1v1", exitUsage, "there is no such rollout as e1v1"},
 		{"rollout pause ../x", exitUsage, "id of a rollout"},
 		{"keyring show", exitConfig, "keyring pin"},
 		{"keyring show /no/such/file", exitUsage, "no such file"},
@@ -328,6 +333,78 @@ func TestFleetCommandOfTwo(t *testing.T) {
 	}
 }
 
+// TestFleetCommandForTwo: what is written for another person to sign lives as long as its
+// nonce; two keys of one person do not do; it can be looked at before it is signed.
+func TestFleetCommandForTwo(t *testing.T) {
+	p := newPlant(t)
+	p.gateways(1)
+	file := p.file("reset.json")
+	p.run(0, "cmd", "gw-01", "state.reset", "pipeline=energy", "--key", p.secret("alan"), "--out", file)
+	_, c, err := readCommand(file)
+	if err != nil || c.TTL < outTTL.Milliseconds() || c.Nonce == "" {
+		t.Errorf("ttl %d, nonce %q, %v", c.TTL, c.Nonce, err)
+	}
+	before := p.read("reset.json")
+	out := p.run(0, "sign", file, "--show")
+	if !strings.Contains(out, "alan") || !strings.Contains(out, `args {"pipeline":"energy"}`) || !strings.Contains(out, "1 of 2 holders") || string(p.read("reset.json")) != string(before) {
+		t.Errorf("shown: %s", out)
+	}
+	if out = p.run(0, "sign", file, "--key", p.secret("olga")); !strings.Contains(out, "1 of 2 holders") {
+		t.Errorf("an operator may not do it, so their signature does not count: %s", out)
+	}
+	if out = p.run(0, "sign", file, "--key", p.secret("adam")); !strings.Contains(out, "2 of 2 holders") {
+		t.Errorf("signed: %s", out)
+	}
+	p.run(0, "send", file)
+	if n := p.gates["gw-01"].ran("state.reset"); n != 1 {
+		t.Errorf("reset %d times", n)
+	}
+}
+
+// TestFleetGroup: signed once, done by those with the labels, each once; those that do
+// not know the key are introduced, and one that comes later joins.
+func TestFleetGroup(t *testing.T) {
+	p := newPlant(t)
+	p.gateways(5)
+	published := p.listen("edged/v1/plant7/_group/+/cmd/+")
+	olga := []string{"cmd", "--group", "berlin", "--selector", "site=berlin", "--key", p.secret("olga"), "pipeline.pause", "pipeline=a"}
+	out := p.run(0, append(olga, "--preview")...)
+	if strings.Count(out, "can, after a ping") != 3 {
+		t.Errorf("preview: %s", out)
+	}
+	p.gates["gw-03"].mu.Lock()
+	p.gates["gw-03"].deaf = 6 // of the ping and the command: it is asked again
+	p.gates["gw-03"].mu.Unlock()
+	out = p.run(0, append(olga, "--yes")...)
+	for name, m := range p.gates {
+		want := map[bool]int{true: 1, false: 0}[m.cfg.Gateway.Labels["site"] == "berlin"]
+		if n := m.ran("pipeline.pause"); n != want {
+			t.Errorf("%s did it %d times, want %d", name, n, want)
+		}
+		m.sound()
+	}
+	if !strings.Contains(out, "(3 of 3)") || strings.Count(out, "done     OK    -") != 3 {
+		t.Errorf("the group: %s", out)
+	}
+	published.mu.Lock()
+	if len(published.seen) != 1 {
+		t.Errorf("%d commands for three gateways", len(published.seen))
+	}
+	published.mu.Unlock()
+	// One is away: it is shown as silent. --json has a line for machines.
+	p.gates["gw-05"].disconnect()
+	out = p.run(exitCheck, append(olga, "--yes", "--json", "--give-up", "1500ms")...)
+	if !strings.Contains(out, `"done":2,"event":"summary"`) || !strings.Contains(out, `{"gw":"gw-05","outcome":"no answer"}`) {
+		t.Errorf("with one away: %s", out)
+	}
+	for _, refused := range [][]string{
+		{"cmd", "--group", "g", "engine.restart", "--key", p.secret("alan")}, {"cmd", "--group", "a/b", "ping", "--key", p.secret("olga")},
+		{"cmd", "--group", "g", "--fresh", "ping", "--key", p.secret("olga")}, {"cmd", "--group", "g", "ping", "--key", p.secret("olga")},
+	} {
+		p.run(exitUsage, refused...)
+	}
+}
+
 // TestFleetCommandLostAnswers: answers get lost, the command is sent again, and done once.
 func TestFleetCommandLostAnswers(t *testing.T) {
 	p := newPlant(t)
@@ -361,6 +438,29 @@ func TestFleetApply(t *testing.T) {
 	out = p.run(0, append([]string{"apply", "--selector", "*", two, "--preview"}, key...)...)
 	if !strings.Contains(out, "gw-01                online   1 difference") || !strings.Contains(out, "gw-02                online   runs something") {
 		t.Errorf("preview: %s", out)
+	}
+	// What was not sent from here, the gateway is asked for.
+	if out = p.run(exitCheck, "diff", "gw-02", two); !strings.Contains(out, "with --key it is asked") {
+		t.Errorf("diff without a key: %s", out)
+	}
+	out = p.run(exitCheck, "diff", "gw-02", two, "--key", p.secret("vera"))
+	if !strings.Contains(out, "+ pipelines: ") || p.gates["gw-02"].ran("config.get") != 1 {
+		t.Errorf("diff with a key: %s", out)
+	}
+	gw := p.gates["gw-02"]
+	gw.mu.Lock()
+	gw.config, gw.running.Hash = "# ours\nsettings: {x: 1}\npipelines:\n  - {name: a, window: {size: 60s}}\n", hashOf("# another\nx: 1")
+	gw.report()
+	gw.mu.Unlock()
+	if out = p.run(exitCheck, "diff", "gw-02", two, "--key", p.secret("vera")); !strings.Contains(out, "has not the hash that it says") {
+		t.Errorf("diff with a lie: %s", out)
+	}
+	gw.mu.Lock()
+	gw.running.Hash = hashOf(gw.config)
+	gw.report()
+	gw.mu.Unlock()
+	if out = p.run(exitCheck, "diff", "gw-02", two, "--key", p.secret("vera")); !strings.Contains(out, `~ pipelines[a].window.size: "60s" -> "30s"`) || strings.Contains(out, "settings") {
+		t.Errorf("diff of YAML and JSON: %s", out)
 	}
 	bad := p.write("bad.json", `{"bad":true}`)
 	out = p.run(exitCheck, append([]string{"apply", "gw-01", bad}, key...)...)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,22 +57,8 @@ func newFleetAuditCmd(f *fleetFlags) *cobra.Command {
 				}
 			}
 			return withDesk(f, cmd, func(ctx context.Context, d *desk) error {
-				flags := &commandFlags{ttl: time.Minute, giveUp: giveUp}
 				a.run = func(args json.RawMessage) (*protocol.Answer, error) {
-					run := &dispatch{desk: d, flags: flags, cmd: cmd, out: printer{&bytes.Buffer{}, true},
-						order: protocol.Command{V: protocol.Version, Op: "audit.export", Args: args}}
-					err := run.prepare(1)
-					if err == nil {
-						err = run.number([]string{a.gateway})
-					}
-					if err == nil {
-						err = run.follow(ctx)
-					}
-					if run.sender == nil || len(run.sender.Outcomes()) == 0 {
-						return nil, err
-					}
-					o := run.sender.Outcomes()[0]
-					return cmp.Or(o.Answer, o.Denied), err
+					return d.ask(ctx, protocol.Command{Op: "audit.export", Args: args}, a.gateway, giveUp)
 				}
 				return a.check(&printer{cmd.OutOrStdout(), f.asJSON}, d)
 			}, filters...)

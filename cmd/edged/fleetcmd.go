@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,12 @@ const fleetCmdLong = `Send a command to one gateway, or to those with certain la
 becomes of it. Arguments are NAME=VALUE, where VALUE is JSON or else a text, or one
 JSON object.
 
-The command is signed for each gateway by itself, numbered, and sent again and again,
+With --group it is signed once, for whoever has the labels, and published on a topic of
+the group: gateways find out themselves whether they are meant, also one that the
+broker did not know when you looked. It cannot quote nonces, so it is for commands that
+need none; gateways that do not know your key yet are sent a ping before.
+
+Otherwise the command is signed for each gateway by itself, numbered, and sent again and again,
 always the same bytes, until a final answer comes or --give-up is over. A gateway does
 it once, however often it arrives. "denied" is not final: whoever can reach the
 broker can bring it about.
@@ -37,11 +43,18 @@ const fleetCmdExample = `  edged fleet cmd gw-1 pipeline.pause pipeline=energy
 
   edged fleet cmd --selector site=berlin --preview log.level level=debug revert_s=600
 
+  edged fleet cmd --group berlin --selector site=berlin pipeline.pause pipeline=energy
+
   edged fleet cmd gw-1 state.reset pipeline=energy --out reset.json   # then sign, send`
+
+// outTTL is how long a command that others must sign may be on its way: as long as the
+// nonce that it quotes lives.
+const outTTL = 20 * time.Minute
 
 // commandFlags are those of edged fleet cmd.
 type commandFlags struct {
 	selector     string
+	group        string
 	preview, yes bool
 	fresh        bool
 	dryRun       bool
@@ -56,21 +69,25 @@ type commandFlags struct {
 func newFleetCmdCmd(f *fleetFlags) *cobra.Command {
 	var c commandFlags
 	cmd := &cobra.Command{
-		Use: "cmd {GW | --selector LABELS} OP [NAME=VALUE...]", Short: "send a command and wait for its answer",
+		Use: "cmd {GW | [--group GROUP] --selector LABELS} OP [NAME=VALUE...]", Short: "send a command and wait for its answer",
 		Long: fleetCmdLong, Example: fleetCmdExample,
 	}
 	cmd.Flags().StringVar(&c.selector, "selector", "", "labels of the gateways, instead of GW")
+	cmd.Flags().StringVar(&c.group, "group", "", "sign once for all that --selector selects (default *), and publish to the group of this name")
 	cmd.Flags().BoolVar(&c.preview, "preview", false, "show which gateways it would be sent to, and send nothing")
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask whether to send it to several gateways")
 	cmd.Flags().BoolVar(&c.fresh, "fresh", false, "quote a nonce even if none is needed, so that nobody can hold the command back for another session")
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "let the gateway check it only")
 	cmd.Flags().StringVar(&c.out, "out", "", "write the signed command to this file instead of sending it")
-	cmd.Flags().DurationVar(&c.ttl, "ttl", time.Minute, "how long it may wait at the gateway, or be on its way if a nonce is quoted")
+	cmd.Flags().DurationVar(&c.ttl, "ttl", time.Minute, "how long it may wait at the gateway, or be on its way if a nonce is quoted; with --out 20m, as long as a nonce lives")
 	cmd.Flags().DurationVar(&c.giveUp, "give-up", 2*time.Minute, "how long to wait for the gateway and its answer")
 	cmd.Flags().DurationVar(&c.timeout, "timeout", 0, "how long it may run; 0: as the gateway likes")
 	cmd.Flags().Uint64Var(&c.ifVersion, "if-version", 0, "only if this version of the configuration runs")
 	cmd.Flags().StringVar(&c.ifHash, "if-hash", "", "only if the configuration with this hash runs")
 	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if c.group != "" {
+			c.selector = cmp.Or(c.selector, "*")
+		}
 		if need := 2 - min(1, len(c.selector)); len(args) < need {
 			return failed(exitUsage, errors.New("give a gateway (or --selector) and a command; see edged fleet cmd --help"))
 		}
@@ -78,6 +95,9 @@ func newFleetCmdCmd(f *fleetFlags) *cobra.Command {
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.checkVersion = cmd.Flags().Changed("if-version")
+		if c.out != "" && !cmd.Flags().Changed("ttl") {
+			c.ttl = outTTL
+		}
 		gateway := ""
 		var filters []string
 		if c.selector == "" {
@@ -163,7 +183,9 @@ type dispatch struct {
 	sender  *operator.Sender
 	waiting map[string]uint64 // gateways that must come online to be quoted, and their numbers
 	until   int64
-	unsent  int // gateways that were never online
+	unsent  []string    // gateways that were never online
+	group   protocol.ID // of the command that was signed once for all
+	many    bool        // it goes to several
 }
 
 // run chooses the gateways, signs and sends.
@@ -188,6 +210,10 @@ func (d *dispatch) run(ctx context.Context, gateway string) error {
 		if err := confirm(d.cmd, d.flags.yes, fmt.Sprintf("%s goes to %s", d.order.Op, plural(len(targets), "gateway"))); err != nil {
 			return err
 		}
+	}
+	d.many = gateway == ""
+	if d.flags.group != "" {
+		return d.together(ctx, targets)
 	}
 	if err := d.number(targets); err != nil {
 		return err
@@ -219,6 +245,9 @@ func (d *dispatch) prepare(targets int) error {
 	if d.flags.out != "" && targets > 1 {
 		return failed(exitUsage, errors.New("--out is for one gateway"))
 	}
+	if err := d.groupable(); err != nil {
+		return err
+	}
 	if len(holders) < d.class.Holders() && d.flags.out == "" && !d.flags.preview {
 		return failed(exitUsage, fmt.Errorf("%s is %s: %d holders must sign; write it with --out FILE, let the other person run edged fleet sign FILE, then edged fleet send FILE",
 			d.order.Op, d.class, d.class.Holders()))
@@ -239,6 +268,8 @@ func (d *dispatch) preview(targets []string) error {
 			does = "cannot do it"
 		case !d.allowed(info):
 			does = "our key may not command it"
+		case d.flags.group != "" && !g.Knows(d.order.Issuer, d.order.Epoch):
+			does = "can, after a ping"
 		}
 		if g == nil || !g.Online() {
 			why = ", offline"
@@ -259,7 +290,7 @@ func (d *dispatch) preview(targets []string) error {
 // the labels that it says it has.
 func (d *dispatch) allowed(info *protocol.Info) bool {
 	entry, err := d.desk.signer(d.keys[0])
-	return err == nil && entry.MayCommand(d.class, trust.Gateway{Fleet: info.Fleet, ID: info.Gateway, Instance: info.Instance, Labels: info.Labels})
+	return err == nil && entry.MayCommand(d.class, gatewayOf(info))
 }
 
 // number reserves a sequence number for each gateway. They are on the disk before
@@ -289,14 +320,23 @@ func (d *dispatch) ready(g *operator.Gateway) (nonce string, ok bool) {
 	return g.Presence.Now.Nonce, true
 }
 
-// sign makes the order of one gateway.
-func (d *dispatch) sign(g *operator.Gateway, name, nonce string, seq uint64, now time.Time) (operator.Order, error) {
+// newID returns an id that nobody has used.
+func newID(now time.Time) (protocol.ID, error) {
 	var chance [10]byte
 	if _, err := rand.Read(chance[:]); err != nil {
-		return operator.Order{}, fmt.Errorf("choose an id: %w", err)
+		return "", fmt.Errorf("choose an id: %w", err)
+	}
+	return protocol.NewID(clock(now), chance), nil
+}
+
+// sign makes the order of one gateway.
+func (d *dispatch) sign(g *operator.Gateway, name, nonce string, seq uint64, now time.Time) (operator.Order, error) {
+	id, err := newID(now)
+	if err != nil {
+		return operator.Order{}, err
 	}
 	c := d.order
-	c.ID, c.Seq, c.Nonce = protocol.NewID(clock(now), chance), seq, nonce
+	c.ID, c.Seq, c.Nonce = id, seq, nonce
 	c.Aud = trust.Audience{Fleet: d.desk.flags.fleet, Gateway: name}
 	c.TTL = d.flags.ttl.Milliseconds()
 	if nonce != "" { // the time counts from the making of the nonce
@@ -322,7 +362,7 @@ func (d *dispatch) follow(ctx context.Context) error {
 			session[n.Gateway] = g.Presence.Now.Session
 			d.sender.Hurry(n.Gateway)
 		}
-		return d.out.answered(d.sender, n)
+		return d.answered(n)
 	}, func(now time.Time) (bool, error) {
 		if over, err := d.signReady(now); over || err != nil {
 			written = over
@@ -330,7 +370,7 @@ func (d *dispatch) follow(ctx context.Context) error {
 		}
 		if clock(now) >= d.until && len(d.waiting) > 0 {
 			for name := range d.waiting {
-				d.unsent++
+				d.unsent = append(d.unsent, name)
 				delete(d.waiting, name)
 				if err := d.out.say(map[string]any{"event": "unsent", "gw": name}, "%s  was not online; nothing was sent, because it would have to quote its nonce", name); err != nil {
 					return true, err
@@ -343,7 +383,7 @@ func (d *dispatch) follow(ctx context.Context) error {
 	if err != nil || written {
 		return err
 	}
-	return verdictOf(d.sender, d.unsent)
+	return d.verdict()
 }
 
 // signReady signs for all that are ready. It reports whether the command was written
@@ -400,11 +440,14 @@ func (d *desk) deliver(s *operator.Sender, out *printer, now int64) error {
 }
 
 // answered prints an answer that says something new.
-func (p *printer) answered(s *operator.Sender, n operator.News) error {
+func (d *dispatch) answered(n operator.News) error {
 	if n.Answer == nil {
 		return nil
 	}
-	o, news := s.Observe(*n.Answer, clock(time.Now()))
+	if err := d.joined(*n.Answer); err != nil {
+		return err
+	}
+	o, news := d.sender.Observe(*n.Answer, clock(time.Now()))
 	if !news {
 		return nil
 	}
@@ -422,63 +465,112 @@ func (p *printer) answered(s *operator.Sender, n operator.News) error {
 	if a.Lost {
 		text += "  (its result is not kept any more)"
 	}
-	return p.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "answer": a}, "%s", text)
-}
-
-// verdictOf returns an error unless all gateways have done it.
-func verdictOf(s *operator.Sender, unsent int) error {
-	done, refused, silent := 0, 0, unsent
-	for _, o := range s.Outcomes() {
-		switch {
-		case o.Answer == nil || !o.Answer.Final:
-			silent++
-		case o.Answer.Status == protocol.StatusDone:
-			done++
-		default:
-			refused++
-		}
+	if all := len(d.sender.Outcomes()) + len(d.waiting) + len(d.unsent); d.many && a.Final {
+		text += fmt.Sprintf("  (%d of %d)", all-len(d.waiting)-d.sender.Open(), all)
 	}
-	if refused+silent == 0 {
-		return nil
-	}
-	return failed(exitCheck, fmt.Errorf("%s did it, %d did not, %d did not answer in time", plural(done, "gateway"), refused, silent))
+	return d.out.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "answer": a}, "%s", text)
 }
 
 const fleetSignLong = `Add your signature to a command in a file, made with edged fleet cmd --out. It shows
-what you sign first. No connection is needed.`
+what you sign, and asks if somebody can be asked; --show only shows it. Who has signed is
+said by the keyring of this home, if there is one. No connection is needed.`
 
 func newFleetSignCmd(f *fleetFlags) *cobra.Command {
-	return &cobra.Command{
+	var show, yes bool
+	cmd := &cobra.Command{
 		Use: "sign FILE", Short: "sign a command as the second person", Long: fleetSignLong, Args: exactly(1, "the file of a command"),
 		Example: "  edged fleet sign reset.json --key keys/alan.secret",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keys, err := f.signers()
-			if err != nil {
-				return err
+			out := printer{cmd.OutOrStdout(), f.asJSON}
+			var keys []trust.SecretKey
+			var err error
+			if !show {
+				if keys, err = f.signers(); err != nil {
+					return err
+				}
 			}
 			e, c, err := readCommand(args[0])
 			if err != nil {
 				return err
 			}
-			for _, key := range keys {
-				for _, s := range e.Signatures {
-					if s.KeyID == key.Public().ID() {
-						return failed(exitUsage, fmt.Errorf("%s: %s has signed already", args[0], s.KeyID))
-					}
-				}
-				e.Sign(key)
+			if show {
+				return f.describeCommand(&out, &e, c)
 			}
-			if len(e.Signatures) > trust.SignaturesMax {
-				return failed(exitUsage, fmt.Errorf("%s: more than %d signatures", args[0], trust.SignaturesMax))
+			if terminal(cmd.InOrStdin()) {
+				if err := f.describeCommand(&out, &e, c); err != nil {
+					return err
+				}
+				if err := confirm(cmd, yes, "you sign it"); err != nil {
+					return err
+				}
+			}
+			if err := addSignatures(&e, keys); err != nil {
+				return failed(exitUsage, fmt.Errorf("%s: %w", args[0], err))
 			}
 			if err := writeDurable(args[0], append(e.Encode(), '\n')); err != nil {
 				return err
 			}
-			out := printer{cmd.OutOrStdout(), f.asJSON}
-			return out.say(map[string]any{"event": "signed", "command": c, "signatures": len(e.Signatures)}, "%s %s for %s, args %s: %s",
-				c.Op, c.ID, c.Aud.Gateway, cmp.Or(string(c.Args), "{}"), plural(len(e.Signatures), "signature"))
+			return f.describeCommand(&out, &e, c)
 		},
 	}
+	cmd.Flags().BoolVar(&show, "show", false, "show the command and who has signed it, and sign nothing")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// addSignatures signs with each key, once.
+func addSignatures(e *trust.Envelope, keys []trust.SecretKey) error {
+	for _, key := range keys {
+		for _, s := range e.Signatures {
+			if s.KeyID == key.Public().ID() {
+				return fmt.Errorf("%s has signed already", s.KeyID)
+			}
+		}
+		e.Sign(key)
+	}
+	if len(e.Signatures) > trust.SignaturesMax {
+		return fmt.Errorf("more than %d signatures", trust.SignaturesMax)
+	}
+	return nil
+}
+
+// describeCommand shows a command and, as far as our keyring knows, who has signed it and
+// whether that is enough.
+func (f *fleetFlags) describeCommand(out *printer, e *trust.Envelope, c protocol.Command) error {
+	text := fmt.Sprintf("%s %s for %s, args %s: %s", c.Op, c.ID, c.Aud.Gateway, cmp.Or(string(c.Args), "{}"), plural(len(e.Signatures), "signature"))
+	fact := map[string]any{"event": "signed", "command": c, "signatures": len(e.Signatures)}
+	if ring := f.knownRing(); ring != nil {
+		base, _ := protocol.ClassOf(c.Op)
+		class := ring.Class(c.Op, base)
+		var names []string
+		able := map[string]bool{}
+		signers, err := ring.Verify(e)
+		for _, key := range signers {
+			names = append(names, key.Holder)
+			if slices.ContainsFunc(key.Roles, func(r trust.Role) bool { return r.MayCommand(class) }) {
+				able[key.Holder] = true
+			}
+		}
+		text += fmt.Sprintf(" by %s; %d of %d holders that a command of class %s needs", strings.Join(names, ", "), min(len(able), class.Holders()), class.Holders(), class)
+		if err != nil {
+			text += fmt.Sprintf(" (%v)", err)
+		}
+		fact["holders"], fact["class"], fact["enough"] = names, class.String(), len(able) >= class.Holders()
+	}
+	return out.say(fact, "%s", text)
+}
+
+// knownRing returns the keyring of this home; nil if there is none.
+func (f *fleetFlags) knownRing() *trust.Ring {
+	home, err := openHome(f.home, f.fleet)
+	if err != nil {
+		return nil
+	}
+	ring, _, err := home.ring()
+	if err != nil {
+		return nil
+	}
+	return ring
 }
 
 // readCommand reads the file of a signed command.

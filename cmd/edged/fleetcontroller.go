@@ -52,6 +52,12 @@ type controller struct {
 	unlock func()
 }
 
+// errNoRollout says that this home has no such rollout.
+var errNoRollout = errors.New("there is no such rollout")
+
+// rolloutID returns the id of the rollout that brings a version.
+func rolloutID(epoch, version uint64) string { return fmt.Sprintf("e%dv%d", epoch, version) }
+
 // rolloutDir returns the directory of a rollout.
 func (h *operatorHome) rolloutDir(id string) (string, error) {
 	if err := trust.CheckName(id); err != nil {
@@ -68,7 +74,7 @@ func (h *operatorHome) rollout(id string) (*operator.Rollout, json.RawMessage, e
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "state.json"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, failed(exitUsage, fmt.Errorf("there is no rollout %s in %s; see edged fleet rollout list", id, h.dir))
+		return nil, nil, failed(exitUsage, fmt.Errorf("%w as %s in %s; see edged fleet rollout list", errNoRollout, id, h.dir))
 	}
 	var r *operator.Rollout
 	if err == nil {
@@ -239,16 +245,12 @@ func (c *controller) step(at time.Time) (over bool, err error) {
 		}
 	}
 	for _, name := range e.Publish {
-		data, err := c.document(name)
-		if err != nil {
-			return true, err
-		}
-		if err := c.send(name, data); err != nil {
+		if err := c.send(name, false); err != nil {
 			return true, err
 		}
 	}
 	for _, name := range e.Withdraw {
-		if err := c.send(name, nil); err != nil {
+		if err := c.send(name, true); err != nil {
 			return true, err
 		}
 	}
@@ -263,13 +265,26 @@ func (c *controller) step(at time.Time) (over bool, err error) {
 	return over && (phase == operator.PhaseStopped || !c.follow || p.Open == 0), nil
 }
 
-// send publishes a gateway's document, or deletes it if there is none.
-func (c *controller) send(gateway string, data []byte) error {
+// note returns the document of a gateway as it is published.
+func (c *controller) note(gateway string) (mqtt.Note, error) {
+	data, err := c.document(gateway)
+	if err != nil {
+		return mqtt.Note{}, err
+	}
 	topic, err := c.desk.topic(protocol.Topic{Kind: protocol.KindDesired, Gateway: gateway})
+	return mqtt.Note{Topic: topic, Payload: data, QoS: protocol.KindDesired.QoS(), Retain: protocol.KindDesired.Retained()}, err
+}
+
+// send publishes a gateway's document, or takes it off the broker.
+func (c *controller) send(gateway string, withdraw bool) error {
+	n, err := c.note(gateway)
 	if err != nil {
 		return err
 	}
-	c.desk.send(mqtt.Note{Topic: topic, Payload: data, QoS: 1, Retain: true}, func() { c.rollout.Unsent(gateway) })
+	if withdraw {
+		n.Payload = nil
+	}
+	c.desk.send(n, func() { c.rollout.Unsent(gateway) })
 	return nil
 }
 
@@ -306,6 +321,10 @@ func describeEvent(e operator.Event) string {
 			text += fmt.Sprintf("  %s: %s", e.Code, cleanText(e.Message))
 		}
 		return text
+	case operator.EventClosed:
+		return "outside the maintenance windows; nothing is sent until " + e.Message
+	case operator.EventOpen:
+		return "a maintenance window has opened"
 	case operator.EventStopped:
 		return "stopped: " + e.Message
 	}
@@ -334,11 +353,11 @@ func (c *controller) draw(at time.Time) {
 	}
 	c.drawn, c.bar = at, true
 	s := c.rollout.Snapshot()
-	_, _ = io.WriteString(c.cmd.ErrOrStderr(), lineBegin+barOf(&s))
+	_, _ = io.WriteString(c.cmd.ErrOrStderr(), lineBegin+barOf(&s, at))
 }
 
 // barOf draws a rollout: # runs it, > is on its way, x failed, . waits.
-func barOf(s *operator.Snapshot) string {
+func barOf(s *operator.Snapshot, at time.Time) string {
 	p := s.Progress()
 	var b strings.Builder
 	for _, part := range []struct {
@@ -355,6 +374,9 @@ func barOf(s *operator.Snapshot) string {
 	text := fmt.Sprintf("[%s] wave %d of %d, %s", bar[:barWidth], s.Waves, len(s.Ends), p)
 	if s.Paused {
 		text += " (paused)"
+	}
+	if opens := s.Opens(clock(at)); opens != 0 {
+		text += " (until " + time.UnixMilli(opens).Format("Mon 15:04") + ")"
 	}
 	return text
 }

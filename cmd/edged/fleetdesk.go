@@ -234,15 +234,15 @@ func (d *desk) idle() bool {
 	return d.flying == 0 && len(d.failed) == 0
 }
 
-// publish sends a note and waits until the broker has it.
-func (d *desk) publish(ctx context.Context, n mqtt.Note) error {
-	again := true
+// publish sends notes and waits until the broker has them all.
+func (d *desk) publish(ctx context.Context, notes ...mqtt.Note) error {
 	return d.loop(ctx, func(operator.News) error { return nil }, func(time.Time) (bool, error) {
-		if again {
-			again = false
-			d.send(n, func() { again = true })
+		again := notes
+		notes = nil
+		for _, n := range again {
+			d.send(n, func() { notes = append(notes, n) })
 		}
-		return !again && d.idle(), nil
+		return len(notes) == 0 && d.idle(), nil
 	})
 }
 

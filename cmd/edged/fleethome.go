@@ -21,6 +21,7 @@ import (
 //	numbers/KEYID     the last sequence number of a key
 //	numbers/version   the last version of a desired document
 //	configs/HASH      configurations that were sent, to compare with
+//	refreshed         there if documents that are sent from here are signed again in time
 //	rollouts/ID/      state.json, config.json, and what others ask its controller for
 type operatorHome struct {
 	dir   string
@@ -178,6 +179,23 @@ func (h *operatorHome) take(name string, epoch, seen, n uint64) (uint64, error) 
 	return c.Last - n + 1, err
 }
 
+// refreshes reports whether documents that are sent from here promise fresher ones.
+func (h *operatorHome) refreshes() bool {
+	_, err := os.Stat(h.path("refreshed"))
+	return err == nil
+}
+
+// promise sets whether they do.
+func (h *operatorHome) promise(refreshed bool) error {
+	if refreshed {
+		return writeDurable(h.path("refreshed"), nil)
+	}
+	if err := os.Remove(h.path("refreshed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return failed(exitStore, fmt.Errorf("forget that documents are refreshed: %w", err))
+	}
+	return nil
+}
+
 // remember keeps a configuration under its hash.
 func (h *operatorHome) remember(hash string, config []byte) error {
 	file := h.configFile(hash)
@@ -202,39 +220,4 @@ func (h *operatorHome) configFile(hash string) string {
 		sum = []byte("none")
 	}
 	return h.path("configs", hex.EncodeToString(sum)+".json")
-}
-
-// writeDurable replaces a file with a text, so that after a crash there is the old
-// one or the new one, whole, and the new one once it has returned.
-func writeDurable(path string, text []byte) error {
-	dir := filepath.Dir(path)
-	file, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*") // 0600
-	if err != nil {
-		return failed(exitStore, fmt.Errorf("write %s: %w", path, err))
-	}
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
-	if err != nil {
-		// What is left of it is no harm, and the first error is the one to tell.
-		_ = os.Remove(file.Name())
-		return failed(exitStore, fmt.Errorf("write %s: %w", path, err))
-	}
-	return nil
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -37,6 +37,7 @@ type model struct {
 	seen     uint64
 	status   string
 	running  protocol.Running
+	config   string // the text of what runs
 	failed   []uint64
 	fault    *protocol.Fault
 	docs     map[uint64]map[string]bool // the documents that came, by version
@@ -66,7 +67,7 @@ func newModel(t testing.TB, url, fleet, name string, labels map[string]string, r
 	m := &model{
 		t: t, url: url, prefix: protocol.DefaultPrefix, begun: time.Now(), docs: map[uint64]map[string]bool{}, taking: 20 * time.Millisecond,
 		cfg:     command.Config{Gateway: trust.Gateway{Fleet: fleet, ID: name, Instance: "i-" + name, Labels: labels}, Pinned: pinned, Ops: ops},
-		running: protocol.Running{Hash: configHash([]byte("{}"))},
+		running: protocol.Running{Hash: configHash([]byte("{}"))}, config: "{}",
 	}
 	m.at.Running = m.running
 	m.boot()
@@ -178,8 +179,9 @@ func (m *model) info() protocol.Info {
 // report publishes what became of the configuration.
 func (m *model) report() {
 	ring := m.guard.Ring()
+	_, refresh := m.guard.Desired()
 	r := protocol.Reported{
-		V: 1, Instance: m.cfg.Gateway.Instance, Session: m.at.Session, Epoch: ring.Epoch(), Keyring: ring.Version(), Seen: m.seen,
+		V: 1, Instance: m.cfg.Gateway.Instance, Session: m.at.Session, Epoch: ring.Epoch(), Keyring: ring.Version(), Seen: m.seen, Refresh: refresh,
 		Applied: m.running.Version, Effective: m.running.Hash, Status: m.status, Failed: m.failed, Error: m.fault,
 		Watermark: m.guard.Watermarks(), Audit: m.guard.Head().String(),
 	}
@@ -234,6 +236,8 @@ func (m *model) receive(_ context.Context, n mqtt.Note) error {
 		e := m.guard.AcceptDesired(d, m.at)
 		if m.commit(e); e.Desired != nil {
 			m.take(e.Desired, n.Payload)
+		} else if e.Changed { // a refresh
+			m.report()
 		}
 	case protocol.KindTime:
 		m.commit(m.guard.AcceptTime(d, m.at))
@@ -267,6 +271,9 @@ func (m *model) act(c *protocol.Command) {
 	o := command.Outcome{Code: protocol.OK}
 	if c.Op == "audit.export" {
 		o.Result = m.export(c.Args)
+	}
+	if c.Op == "config.get" {
+		o.Result, _ = json.Marshal(configResult{Version: m.running.Version, Hash: m.running.Hash, YAML: m.config})
 	}
 	if e, err = m.guard.Finish(c.ID, o, m.at); err != nil {
 		m.t.Errorf("finish %s: %v", c.ID, err)
@@ -341,6 +348,7 @@ func (m *model) take(doc *protocol.Desired, data []byte) {
 			m.fault = &protocol.Fault{Code: protocol.CodeHealth, Path: "pipelines[0]", Message: "it says nothing"}
 		} else {
 			m.status, m.running = protocol.StatusApplied, protocol.Running{Version: doc.Version, Hash: configHash(doc.Config)}
+			m.config = string(sentText(doc.Config))
 			m.at.Running = m.running
 		}
 		m.report()

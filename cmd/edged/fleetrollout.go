@@ -1,11 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,12 +32,18 @@ Gateways that are offline do not hold a wave up. The broker keeps the configurat
 them; they fail when they have been away for --offline. The rollout is over without
 them, unless --follow is given.
 
+--rate bounds how many gateways are sent it within any minute. --window says when, by
+this machine's clock and the wall clock of the named place: DAYS FROM-TO ZONE. What was
+sent to a gateway that is offline, it takes whenever it returns.
+
 The state is on disk before each step. A controller that was interrupted, or killed, is
 continued with edged fleet rollout resume.`
 
 const fleetRolloutExample = `  edged fleet rollout site.json --selector site=berlin --preview
 
   edged fleet rollout site.json --selector '*' --waves 1,5%,25%,100% --bake 10m --success 99 --abort-failures 3
+
+  edged fleet rollout site.json --selector '*' --rate 20/min --window 'Mon-Fri 01:00-04:00 Europe/Berlin'
 
   edged fleet rollout pause e1v42      # from another terminal`
 
@@ -47,6 +53,9 @@ type rolloutFlags struct {
 	selector, waves, abort string
 	bake, answer, offline  time.Duration
 	success                int
+	rate                   string
+	rateGrowth             int
+	windows                []string
 	preview, yes, follow   bool
 }
 
@@ -55,13 +64,16 @@ func (r *rolloutFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.selector, "selector", "", "labels of the gateways")
 	cmd.Flags().DurationVar(&r.answer, "answer", 10*time.Minute, "how long a gateway that is online may take to say that it runs it")
 	cmd.Flags().DurationVar(&r.offline, "offline", 24*time.Hour, "how long a gateway may be offline before it counts as failed")
+	cmd.Flags().StringVar(&r.rate, "rate", "", "how many gateways may be sent it per minute, as in 20/min; none: a wave at once")
+	cmd.Flags().IntVar(&r.rateGrowth, "rate-growth", 1, "each wave may go so many times as fast as the one before")
+	cmd.Flags().StringArrayVar(&r.windows, "window", nil, "send only then, as in 'Mon-Fri 01:00-04:00 Europe/Berlin' (repeatable)")
 	cmd.Flags().BoolVar(&r.preview, "preview", false, "show what would happen, and do nothing")
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&r.follow, "follow", false, "stay until the gateways that were offline have caught up, or failed")
 }
 
 func (r *rolloutFlags) policy() (operator.Policy, error) {
-	p := operator.Policy{Bake: r.bake.Milliseconds(), Success: r.success, Answer: r.answer.Milliseconds(), Offline: r.offline.Milliseconds()}
+	p := operator.Policy{Bake: r.bake.Milliseconds(), Success: r.success, Answer: r.answer.Milliseconds(), Offline: r.offline.Milliseconds(), Windows: r.windows}
 	var err error
 	if p.Waves, err = operator.ParseWaves(r.waves); err != nil {
 		return p, failed(exitUsage, fmt.Errorf("--waves: %w", err))
@@ -72,6 +84,16 @@ func (r *rolloutFlags) policy() (operator.Policy, error) {
 			return p, failed(exitUsage, fmt.Errorf("--abort-failures: %w", err))
 		}
 		p.Failures = &a
+	}
+	if r.rate != "" {
+		rate, err := operator.ParseRate(r.rate)
+		if err != nil {
+			return p, failed(exitUsage, fmt.Errorf("--rate: %w", err))
+		}
+		rate.Growth, p.Rate = r.rateGrowth, &rate
+	}
+	if _, err := operator.ParseWindows(r.windows); err != nil {
+		return p, failed(exitUsage, fmt.Errorf("--window: %w", err))
 	}
 	if r.health >= r.answer {
 		return p, failed(exitUsage, fmt.Errorf("--answer %v is not longer than --health %v: every gateway would fail", r.answer, r.health))
@@ -203,7 +225,7 @@ func (c *controller) preview(gateways []string, policy operator.Policy, apply pr
 		}
 		online, may := g != nil && g.Online(), true
 		if info := g.Info(); info != nil {
-			may = entry.MayIssue(trust.TypeDesired, trust.Gateway{Fleet: info.Fleet, ID: info.Gateway, Instance: info.Instance, Labels: info.Labels})
+			may = entry.MayIssue(trust.TypeDesired, gatewayOf(info))
 		}
 		if !may {
 			what = "our key may not configure it"
@@ -214,6 +236,12 @@ func (c *controller) preview(gateways []string, policy operator.Policy, apply pr
 		}
 		if err := c.out.say(map[string]any{"event": "target", "gw": name, "wave": wave + 1, "online": online, "allowed": may, "known": known, "diff": lines},
 			"wave %d  %-20s %-8s %s", wave+1, name, presence, what); err != nil {
+			return err
+		}
+	}
+	plan := operator.Snapshot{Phase: operator.PhaseRunning, Policy: policy, Members: []operator.Member{{Status: operator.MemberWaiting}}}
+	if text := describePace(&plan, time.Now()); text != "" {
+		if err := c.out.say(map[string]any{"event": "pace", "rate": policy.Rate, "windows": policy.Windows, "opens_ms": plan.Opens(clock(time.Now()))}, "%s", text); err != nil {
 			return err
 		}
 	}
@@ -247,8 +275,11 @@ func (c *controller) plan(s operator.Snapshot, gateways []string, apply protocol
 	if version != 0 && next != version {
 		return failed(exitUsage, fmt.Errorf("--version %d: the next one is %d; lower ones were used", version, next))
 	}
-	s.ID = fmt.Sprintf("e%dv%d", epoch, next)
+	s.ID = rolloutID(epoch, next)
 	s.Document = operator.Document{Version: next, Epoch: epoch, Keyring: ring.Version(), Issuer: c.key.Public().ID(), Hash: configHash(c.config), Apply: apply}
+	if s.Document.Signed = clock(time.Now()); home.refreshes() {
+		s.Document.Refresh = 1
+	}
 	if c.rollout, err = operator.Begin(s, c.spread(gateways)); err != nil {
 		return failed(exitUsage, err)
 	}
@@ -264,10 +295,10 @@ func (c *controller) plan(s operator.Snapshot, gateways []string, apply protocol
 // document returns what is published for a gateway: the same bytes each time, because
 // they follow from the snapshot, and Ed25519 signs without chance.
 func (c *controller) document(gateway string) ([]byte, error) {
-	s := c.rollout.Snapshot().Document
+	s := c.rollout.Document()
 	data, err := protocol.Seal(protocol.Desired{
 		V: protocol.Version, Aud: trust.Audience{Fleet: c.desk.flags.fleet, Gateway: gateway}, Issuer: s.Issuer,
-		Keyring: s.Keyring, Epoch: s.Epoch, Version: s.Version, Config: c.config, Apply: s.Apply,
+		Keyring: s.Keyring, Epoch: s.Epoch, Version: s.Version, Refresh: s.Refresh, Config: c.config, Apply: s.Apply,
 	}, c.key)
 	return data, failed(exitUsage, err)
 }
@@ -338,8 +369,8 @@ What was begun is looked at first: no gateway gets anything else than before.`,
 				if err := c.signer(); err != nil {
 					return err
 				}
-				if issuer := c.rollout.Snapshot().Document.Issuer; issuer != c.key.Public().ID() {
-					return failed(exitUsage, fmt.Errorf("rollout %s was begun with key %s, this is %s: resume it with the same key", args[0], issuer, c.key.Public().ID()))
+				if issuer := c.rollout.Document().Issuer; issuer != c.key.Public().ID() {
+					return failed(exitUsage, fmt.Errorf("rollout %s was signed with key %s, this is %s: resume it with the same key", args[0], issuer, c.key.Public().ID()))
 				}
 				c.rollout.Pause(false, clock(time.Now()))
 				return c.run(ctx)
@@ -437,11 +468,16 @@ type rolloutSummary struct {
 	Waves    int               `json:"waves"`
 	Progress operator.Progress `json:"progress"`
 	RetryOf  string            `json:"retry_of,omitempty"`
+	Refresh  uint64            `json:"refresh,omitempty"`
+	Rate     *operator.Rate    `json:"rate,omitempty"`
+	Windows  []string          `json:"windows,omitempty"`
+	Opens    int64             `json:"opens_ms,omitempty"` // when the next window does, if none is open and some wait
 }
 
 func summaryOf(s *operator.Snapshot) rolloutSummary {
 	return rolloutSummary{Event: "rollout", ID: s.ID, Phase: s.Phase, Paused: s.Paused, Reason: s.Reason, Version: s.Document.Version, Hash: s.Document.Hash,
-		Wave: s.Waves, Waves: len(s.Ends), Progress: s.Progress(), RetryOf: s.RetryOf}
+		Wave: s.Waves, Waves: len(s.Ends), Progress: s.Progress(), RetryOf: s.RetryOf,
+		Refresh: s.Document.Refresh, Rate: s.Policy.Rate, Windows: s.Policy.Windows, Opens: s.Opens(clock(time.Now()))}
 }
 
 func describeRollout(s *operator.Snapshot) string {
@@ -453,5 +489,24 @@ func describeRollout(s *operator.Snapshot) string {
 	if s.Reason != "" {
 		text += "; " + s.Reason
 	}
-	return cmp.Or(text, "-")
+	if pace := describePace(s, time.Now()); pace != "" && s.Phase == operator.PhaseRunning {
+		text += "; " + pace
+	}
+	return text
+}
+
+// describePace says what slows the releases of a rollout down, and whether they wait for
+// a maintenance window now. The times are those of this machine's zone.
+func describePace(s *operator.Snapshot, now time.Time) string {
+	var all []string
+	if rate := s.Policy.Rate; rate != nil {
+		all = append(all, "at most "+rate.String())
+	}
+	if len(s.Policy.Windows) > 0 {
+		all = append(all, "only "+strings.Join(s.Policy.Windows, " or "))
+	}
+	if opens := s.Opens(clock(now)); opens != 0 {
+		all = append(all, "waits until "+time.UnixMilli(opens).Format("Mon 2006-01-02 15:04 MST"))
+	}
+	return strings.Join(all, ", ")
 }

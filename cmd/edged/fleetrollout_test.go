@@ -315,16 +315,19 @@ func (c *controllerProcess) wait() int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// spy has all that was ever published on the topics of desired documents.
+// spy has all that was ever published on some topics.
 type spy struct {
 	mu   sync.Mutex
 	seen map[string]map[string]int // by topic and payload
 }
 
-func (p *plant) spy() *spy {
+func (p *plant) spy() *spy { return p.listen("edged/v1/plant7/+/desired") }
+
+// listen has all that is published on the topics of a filter.
+func (p *plant) listen(filter string) *spy {
 	p.t.Helper()
 	s := &spy{seen: map[string]map[string]int{}}
-	control, err := mqtt.NewControl(mqtt.ControlConfig{Config: mqtt.Config{URL: p.broker.URL()}, Subscriptions: []mqtt.Subscription{{Filter: "edged/v1/plant7/+/desired", QoS: 1}}})
+	control, err := mqtt.NewControl(mqtt.ControlConfig{Config: mqtt.Config{URL: p.broker.URL()}, Subscriptions: []mqtt.Subscription{{Filter: filter, QoS: 1}}})
 	if err != nil {
 		p.t.Fatal(err)
 	}

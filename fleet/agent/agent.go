@@ -46,7 +46,7 @@ type Config struct {
 	Ops map[string]Op
 
 	Heartbeat   time.Duration // how often to say how we are
-	FrozenAfter time.Duration // connected, without a fresh desired document: alarm
+	FrozenAfter time.Duration // connected, without a fresher document than one with a refresh: alarm
 	HoldOff     time.Duration // how long to stay away from a duplicate
 
 	// Desired gets each desired document that was accepted, and at the start of Run the

@@ -266,6 +266,59 @@ func TestAlarms(t *testing.T) {
 	})
 }
 
+// frozen returns what was said of the alarm config.frozen on this wire.
+func (r *rig) frozen() (severities []string) {
+	for _, e := range r.events(protocol.ClassAlarm) {
+		if e.Code == "config.frozen" {
+			severities = append(severities, e.Severity)
+		}
+	}
+	return severities
+}
+
+// TestFrozen: what counts is time on the connection since the last document that was
+// fresher; and only documents with a refresh promise that there will be one.
+func TestFrozen(t *testing.T) {
+	const major, clear = protocol.SeverityMajor, protocol.SeverityClear
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		expect := func(after string, want ...string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			if got := r.frozen(); !slices.Equal(got, want) {
+				t.Fatalf("%s: %q, want %q", after, got, want)
+			}
+		}
+		r.desired(1, 0)
+		time.Sleep(100 * time.Hour)
+		expect("a document that promises nothing")
+		r.desired(1, 4)
+		for range 5 {
+			time.Sleep(time.Hour)
+			r.wire.cut() // the time before counts, too
+		}
+		expect("hours on several connections", major)
+		r.desired(1, 4) // kept by the broker, or sent again by whoever keeps newer ones back
+		r.desired(1, 3)
+		expect("old ones", major)
+		r.desired(1, 5)
+		expect("a fresher one", major, clear)
+		time.Sleep(177 * time.Minute)
+		expect("just before", major, clear)
+		time.Sleep(2 * time.Minute)
+		expect("and after", major, clear, major)
+		r.desired(2, 0)
+		time.Sleep(100 * time.Hour)
+		expect("a newer one that promises nothing", major, clear, major, clear)
+		r.desired(3, 1)
+		time.Sleep(2 * time.Hour)
+		r.stop()
+		r.boot()
+		time.Sleep(4 * time.Hour)
+		expect("the next process remembers the promise", major)
+	})
+}
+
 // desired delivers a desired document.
 func (r *rig) desired(version, refresh uint64) {
 	r.t.Helper()

@@ -25,6 +25,15 @@
 // and if that comes again and again the agent stays away for Config.HoldOff, so that two
 // do not throw each other out all day.
 //
+// # Documents that are kept back
+//
+// Whoever owns the broker can withhold newer desired documents. A document with a refresh
+// above 0 says that its operators sign it again and again, with a refresh that rises. Once
+// the gateway has been connected for Config.FrozenAfter without a fresher one, over all
+// its sessions and on its monotonic clock, it raises the alarm config.frozen; its
+// configuration goes on running. A document without a refresh promises nothing, and
+// nothing is missed. Beacons do not count: who keeps documents back can let them pass.
+//
 // # Events
 //
 // They are numbered from 1 without holes, over all classes; numbers are stored. What
@@ -52,5 +61,7 @@
 //     process ends are a hole.
 //   - Being a duplicate is reported, not acted upon: both processes go on taking
 //     commands. Name the instance in the audience of what only one of them shall do.
+//   - The time without a fresh document begins anew with the process: a gateway that is
+//     restarted more often than every Config.FrozenAfter never raises config.frozen.
 //   - An answer that gets lost is asked for by sending the command again.
 package agent

@@ -93,7 +93,8 @@ func (a *Agent) conditions(found []Alarm) map[alarmKey]Alarm {
 	for _, alarm := range found {
 		now[alarmKey{alarm.Code, alarm.Subject}] = alarm
 	}
-	if version, _ := a.guard.Desired(); version > 0 && a.watch.unseen >= a.cfg.FrozenAfter {
+	// A document with a refresh promises that fresher ones will follow.
+	if _, refresh := a.guard.Desired(); refresh > 0 && a.watch.unseen >= a.cfg.FrozenAfter {
 		now[alarmKey{code: alarmFrozen}] = Alarm{Code: alarmFrozen, Severity: protocol.SeverityMajor,
 			Message: fmt.Sprintf("connected for %v, and no desired document that was signed since; somebody may keep newer ones back", a.cfg.FrozenAfter)}
 	}

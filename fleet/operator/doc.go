@@ -28,17 +28,27 @@
 // has passed since; members that were never online do not hold it up, and find the
 // document on the broker when they return.
 //
-// A rollout stops when too many have failed (Policy.FailuresMax, Policy.FailuresShare)
+// The members of a wave are released at once, or with Policy.Rate so many per minute, and
+// with Policy.Windows only while one of these is open by the controller's clock. What the
+// broker keeps for a member that is offline, it finds whenever it returns.
+//
+// A document with a refresh promises fresher ones: Step signs it again every
+// [RefreshEvery], for the members that have it; Refresh does so when nothing else is to
+// be done. See [protocol.Desired].
+//
+// A rollout stops when too many have failed (Policy.Failures)
 // or when a wave cannot reach Policy.Success any more. What was released and not taken
 // is then withdrawn; what runs, stays: a gateway undoes by itself what it finds bad.
 //
 // # Guarantees
 //
 //   - A member of a wave is released only after all waves before have succeeded and
-//     baked, and never while paused or stopped.
+//     baked, and never while paused or stopped, outside the windows, or faster than the
+//     rate.
 //   - Effects.Publish names only members whose release is in the snapshot that was
 //     returned before or with it. What is published for one member in one rollout
-//     follows from the snapshot alone: the same bytes, however often it is resumed.
+//     follows from the snapshot alone: the same bytes, however often it is resumed, until
+//     it is refreshed.
 //   - A Sender publishes the bytes it was given, until an answer is final or the time
 //     is over; a denial ends nothing.
 //   - A View has, of each gateway, what is newest of its present instance, in whatever
@@ -53,5 +63,5 @@
 //   - A gateway that was replaced while it was watched is shown as foreign until the
 //     view begins anew; a rollout then takes what it says as said by the new one.
 //   - If the operator's clock is set back, a bake takes longer, never shorter; set
-//     forward, it is shorter by as much.
+//     forward, it is shorter by as much. The same is true of a rate.
 package operator

@@ -33,9 +33,15 @@ type Policy struct {
 	// the document. It must be longer than the health gate. Default ten minutes.
 	Answer int64 `json:"answer_ms"`
 
-	// Offline is how long a gateway may have been offline since its wave began,
+	// Offline is how long a gateway may have been offline since it was released,
 	// before it counts as failed. It still catches up later. Default a day.
 	Offline int64 `json:"offline_ms"`
+
+	// Rate bounds how many are released per minute. Nil: a wave at once.
+	Rate *Rate `json:"rate,omitempty"`
+
+	// Windows are when members are released, as [ParseWindow] reads them. None: always.
+	Windows []string `json:"windows,omitempty"`
 }
 
 // Check returns what is wrong with the policy.
@@ -54,6 +60,14 @@ func (p Policy) Check() error {
 	}
 	if len(p.Waves) < 1 || len(p.Waves) > WavesMax {
 		return fmt.Errorf("rollout policy: %d waves, want 1 to %d", len(p.Waves), WavesMax)
+	}
+	if p.Rate != nil {
+		if err := p.Rate.check(); err != nil {
+			return err
+		}
+	}
+	if _, err := ParseWindows(p.Windows); err != nil {
+		return fmt.Errorf("rollout policy: %w", err)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package operator
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"edged/fleet/protocol"
 	"edged/fleet/strict"
@@ -34,6 +35,8 @@ const (
 	EventResumed = "resumed"
 	EventStopped = "stopped"
 	EventDone    = "done"
+	EventClosed  = "closed" // outside the maintenance windows; the message says until when
+	EventOpen    = "open"   // a maintenance window has opened
 )
 
 // Event is something that has happened in a rollout.
@@ -49,13 +52,15 @@ type Event struct {
 
 // Rollout is the state machine of a rollout. See the package comment.
 type Rollout struct {
-	state  Snapshot // durable
-	byName map[string]int
+	state   Snapshot // durable
+	windows []Window // of its policy
+	byName  map[string]int
 
 	// Derived state: what gateways said since this life began.
 	seen    []sight
 	events  []Event
 	changed bool
+	outside bool // it was told that no maintenance window is open
 }
 
 // sight is what this life of the controller knows of a member.
@@ -70,9 +75,12 @@ type sight struct {
 // Snapshot returns the durable state. It shares nothing with the rollout.
 func (r *Rollout) Snapshot() Snapshot {
 	s := r.state
-	s.Ends, s.Members = slices.Clone(s.Ends), slices.Clone(s.Members)
+	s.Ends, s.Members, s.Policy.Windows = slices.Clone(s.Ends), slices.Clone(s.Members), slices.Clone(s.Policy.Windows)
 	return s
 }
+
+// Document returns what the rollout brings.
+func (r *Rollout) Document() Document { return r.state.Document }
 
 // Encode returns the snapshot as JSON, as [Restore] reads it.
 func (r *Rollout) Encode() ([]byte, error) {
@@ -216,6 +224,7 @@ func failure(f Facts) (status string, code protocol.Code, message string) {
 
 // Step decides what follows from all that was observed, and from the time.
 func (r *Rollout) Step(now int64) Effects {
+	r.notBefore(now)
 	if r.state.Phase != PhaseStopped {
 		r.expire(now)
 	}
@@ -226,7 +235,8 @@ func (r *Rollout) Step(now int64) Effects {
 			r.advance(now)
 		}
 	}
-	e := Effects{Changed: r.changed, Events: r.events}
+	again := r.renew(now)
+	e := Effects{Changed: r.changed, Events: r.events, Publish: again}
 	for i := range r.state.Members[:r.state.released()] {
 		m, s := &r.state.Members[i], &r.seen[i]
 		switch {
@@ -250,6 +260,16 @@ func (r *Rollout) wants(m *Member, s *sight, now int64) bool {
 		return false
 	}
 	return !s.sent || s.facts.Online && now >= s.next
+}
+
+// notBefore keeps the time of releases behind a clock that was set back: a rate and
+// what is waited for then take longer, never shorter.
+func (r *Rollout) notBefore(now int64) {
+	for i := range r.state.Members[:r.state.released()] {
+		if m := &r.state.Members[i]; m.Released > now {
+			m.Released, r.changed = now, true
+		}
+	}
 }
 
 // expire fails members whose time is over.
@@ -298,13 +318,14 @@ func count(members []Member, status string) (n int) {
 	return n
 }
 
-// advance releases the next wave if the present one allows it.
+// advance releases more of the present wave, or the next one if the present one allows
+// it.
 func (r *Rollout) advance(now int64) {
-	if r.state.Waves == 0 {
+	wave := r.state.Waves - 1
+	if _, end := r.state.span(wave); wave < 0 || r.state.released() < end {
 		r.release(now)
 		return
 	}
-	wave := r.state.Waves - 1
 	if r.held(wave) {
 		return
 	}
@@ -335,7 +356,8 @@ func (r *Rollout) advance(now int64) {
 // least one that succeeds, and in a new life for what all of them are now.
 func (r *Rollout) held(wave int) bool {
 	done := 0
-	for i := r.begin(wave); i < r.state.Ends[wave]; i++ {
+	begin, end := r.state.span(wave)
+	for i := begin; i < end; i++ {
 		m := &r.state.Members[i]
 		if m.Status == MemberDone {
 			done++
@@ -351,7 +373,8 @@ func (r *Rollout) held(wave int) bool {
 // reports whether they are waited for. One whose time is over has failed.
 func (r *Rollout) gone(wave int, now int64) bool {
 	waiting := false
-	for i := r.begin(wave); i < r.state.Ends[wave]; i++ {
+	begin, end := r.state.span(wave)
+	for i := begin; i < end; i++ {
 		m := &r.state.Members[i]
 		if m.Status != MemberDone || r.seen[i].facts.Online {
 			continue
@@ -365,27 +388,61 @@ func (r *Rollout) gone(wave int, now int64) bool {
 	return waiting
 }
 
-// begin returns where a wave begins in members.
-func (r *Rollout) begin(wave int) int {
-	if wave == 0 {
-		return 0
-	}
-	return r.state.Ends[wave-1]
-}
-
-// release begins the next wave.
+// release lets members go, of the present wave or, if all of it are out, of the next
+// one: as many as the policy allows at this time.
 func (r *Rollout) release(now int64) {
-	if r.state.Paused {
+	s := &r.state
+	if s.Paused || !r.open(now) {
 		return
 	}
-	s := &r.state
-	begin := s.released()
-	s.Waves, s.Baking, r.changed = s.Waves+1, 0, true
-	r.tell(Event{Time: now, Kind: EventWave, Wave: s.Waves, Message: gateways(s.Ends[s.Waves-1] - begin)})
-	for i := begin; i < s.released(); i++ {
+	begin, wave := s.released(), s.Waves-1
+	if _, end := s.span(wave); begin == end {
+		wave++
+	}
+	end := min(s.Ends[wave], begin+r.allowance(wave, now))
+	if begin == end {
+		return
+	}
+	r.changed = true
+	if wave == s.Waves {
+		s.Waves, s.Baking = wave+1, 0
+		r.tell(Event{Time: now, Kind: EventWave, Wave: s.Waves, Message: gateways(s.Ends[wave] - begin)})
+	}
+	for i := begin; i < end; i++ {
 		s.Members[i].Status, s.Members[i].Released = MemberReleased, now
 		r.judge(i, now)
 	}
+}
+
+// open reports whether a maintenance window is open, and tells when that changes.
+func (r *Rollout) open(now int64) bool {
+	open := anyOpen(r.windows, now)
+	switch {
+	case open && r.outside:
+		r.tell(Event{Time: now, Kind: EventOpen})
+	case !open && !r.outside:
+		r.tell(Event{Time: now, Kind: EventClosed, Message: describeTime(nextOpen(r.windows, now))})
+	}
+	r.outside = !open
+	return open
+}
+
+// describeTime writes a time down for people of all places.
+func describeTime(at int64) string {
+	return time.UnixMilli(at).UTC().Format("Mon 2006-01-02 15:04 UTC")
+}
+
+// allowance returns how many of a wave the rate allows to be released now.
+func (r *Rollout) allowance(wave int, now int64) int {
+	rate := r.state.Policy.Rate
+	if rate == nil {
+		return GatewaysMax
+	}
+	recent := 0
+	for i := r.state.released() - 1; i >= 0 && r.state.Members[i].Released > now-minute; i-- {
+		recent++
+	}
+	return max(0, rate.of(wave)-recent)
 }
 
 func gateways(n int) string {

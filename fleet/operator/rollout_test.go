@@ -208,11 +208,22 @@ func TestRolloutOracle(t *testing.T) {
 	}
 }
 
+// choosePace gives some rollouts a rate, and some maintenance windows.
+func choosePace(chance *rand.Rand, p *operator.Policy) {
+	if chance.IntN(3) == 0 {
+		p.Rate = &operator.Rate{Minute: 1 + chance.IntN(6), Growth: chance.IntN(3)}
+	}
+	if chance.IntN(3) == 0 { // the simulation begins on a Monday, at 14:13 in UTC
+		p.Windows = []string{"Mon 14:10-14:20 UTC", "Mon-Fri 16:30-16:50 Europe/Berlin", "Mon 15:55-24:00 UTC"}[chance.IntN(2):]
+	}
+}
+
 func simulate(chance *rand.Rand) error {
 	names := fleet(1 + chance.IntN(40))
 	policy := plan([]string{"1,100%", "1,5%,25%,100%", "3,6,9,100%", "100%"}[chance.IntN(4)], func(p *operator.Policy) {
 		p.Success = []int{1, 50, 90, 100}[chance.IntN(4)]
 		p.Bake = int64(chance.IntN(3)) * 30 * second
+		choosePace(chance, p)
 	})
 	r, err := operator.Begin(policy, names)
 	if err != nil {
@@ -357,12 +368,46 @@ func (o *oracle) end(s operator.Snapshot) error {
 			return fmt.Errorf("%s got it %d times", name, n)
 		}
 	}
-	if s.Phase != operator.PhaseDone {
-		return nil
+	if err := o.pace(s); err != nil || s.Phase != operator.PhaseDone {
+		return err
 	}
 	for _, m := range s.Members {
 		if m.Status == operator.MemberWaiting || o.devices[m.Gateway].kept != 7 && o.devices[m.Gateway].seen != 7 {
 			return fmt.Errorf("%s was skipped: %+v", m.Gateway, m)
+		}
+	}
+	return nil
+}
+
+// pace checks when members were released, against the rate and the windows.
+func (o *oracle) pace(s operator.Snapshot) error {
+	for i, m := range s.Members {
+		if m.Released == 0 {
+			continue
+		}
+		open := len(o.policy.Windows) == 0
+		for _, text := range o.policy.Windows {
+			open = open || inText(text, m.Released)
+		}
+		if !open {
+			return fmt.Errorf("%s was released at %d, outside %q", m.Gateway, m.Released, o.policy.Windows)
+		}
+		if o.policy.Rate == nil {
+			continue
+		}
+		wave, _ := slices.BinarySearch(s.Ends, i+1)
+		most := o.policy.Rate.Minute
+		for range wave {
+			most *= max(1, o.policy.Rate.Growth)
+		}
+		within := 0
+		for _, other := range s.Members[:i+1] {
+			if other.Released > m.Released-60*second {
+				within++
+			}
+		}
+		if within > most {
+			return fmt.Errorf("%d were released within a minute, the last of them %s of wave %d; rate %v", within, m.Gateway, wave+1, o.policy.Rate)
 		}
 	}
 	return nil

@@ -19,7 +19,8 @@ const (
 	ResendMax = 60_000
 )
 
-// Order is a signed command on its way to one gateway.
+// Order is a signed command on its way to one gateway. Orders of a group have one id,
+// topic and data.
 type Order struct {
 	ID      protocol.ID
 	Gateway string
@@ -39,8 +40,14 @@ type Outcome struct {
 
 // Sender follows commands until they are answered.
 type Sender struct {
-	flights map[protocol.ID]*flight
+	flights map[flightKey]*flight
 	order   []*flight
+}
+
+// flightKey names an order.
+type flightKey struct {
+	id      protocol.ID
+	gateway string
 }
 
 // flight is an order with its timer.
@@ -51,27 +58,32 @@ type flight struct {
 }
 
 // NewSender returns a sender without orders.
-func NewSender() *Sender { return &Sender{flights: map[protocol.ID]*flight{}} }
+func NewSender() *Sender { return &Sender{flights: map[flightKey]*flight{}} }
 
 // Add takes an order; the next Step publishes it.
 func (s *Sender) Add(o Order) error {
 	if len(s.flights) >= OrdersMax {
 		return fmt.Errorf("%w: more than %d commands at a time", ErrLimit, OrdersMax)
 	}
-	if s.flights[o.ID] != nil {
-		return fmt.Errorf("operator: command %s is followed already", o.ID)
+	if s.Follows(o.ID, o.Gateway) {
+		return fmt.Errorf("operator: command %s to %s is followed already", o.ID, o.Gateway)
 	}
 	f := &flight{Outcome: Outcome{Order: o}, pause: ResendMin}
-	s.flights[o.ID] = f
+	s.flights[flightKey{o.ID, o.Gateway}] = f
 	s.order = append(s.order, f)
 	return nil
+}
+
+// Follows reports whether a command to a gateway is followed.
+func (s *Sender) Follows(id protocol.ID, gateway string) bool {
+	return s.flights[flightKey{id, gateway}] != nil
 }
 
 // Observe takes an answer into account and reports whether it says something new.
 // Answers to commands that are not followed, or of other gateways, are not.
 func (s *Sender) Observe(a protocol.Answer, now int64) (Outcome, bool) {
-	f := s.flights[a.ID]
-	if f == nil || f.Gateway != a.Gateway || f.Over {
+	f := s.flights[flightKey{a.ID, a.Gateway}]
+	if f == nil || f.Over {
 		return Outcome{}, false
 	}
 	if a.Status == protocol.StatusDenied {
@@ -97,9 +109,10 @@ func (s *Sender) Hurry(gateway string) {
 	}
 }
 
-// Step returns what is to be published now, and the orders whose time is over since
-// the last step.
+// Step returns what is to be published now, each topic once, and the orders whose time
+// is over since the last step.
 func (s *Sender) Step(now int64) (publish []Order, late []Outcome) {
+	topics := map[string]bool{}
 	for _, f := range s.order {
 		switch {
 		case f.Over:
@@ -109,7 +122,10 @@ func (s *Sender) Step(now int64) (publish []Order, late []Outcome) {
 		case now >= f.next:
 			f.Sent++
 			f.next, f.pause = now+f.pause, min(2*f.pause, ResendMax)
-			publish = append(publish, f.Order)
+			if !topics[f.Topic] {
+				topics[f.Topic] = true
+				publish = append(publish, f.Order)
+			}
 		}
 	}
 	return publish, late
@@ -118,8 +134,10 @@ func (s *Sender) Step(now int64) (publish []Order, late []Outcome) {
 // Failed says that an order could not be handed to the broker: it is published with
 // the next step.
 func (s *Sender) Failed(id protocol.ID) {
-	if f := s.flights[id]; f != nil {
-		f.next = 0
+	for _, f := range s.order {
+		if f.ID == id {
+			f.next = 0
+		}
 	}
 }
 

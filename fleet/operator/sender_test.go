@@ -109,6 +109,40 @@ func TestSenderAnyOrder(t *testing.T) {
 	}
 }
 
+// TestSenderGroup: what is signed once for several is published once for all of them, as
+// long as one has not answered.
+func TestSenderGroup(t *testing.T) {
+	s := operator.NewSender()
+	members := fleet(3)
+	for _, name := range members {
+		o := order(1)
+		o.Gateway = name
+		if err := s.Add(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := fmt.Sprint(sentAt(s, 0, 10)); got != "[0 1 3 7]" {
+		t.Errorf("published at %s", got)
+	}
+	for i, name := range members {
+		a := answer(order(1), 3, protocol.StatusDone, protocol.OK)
+		a.Gateway = name
+		if out, news := s.Observe(a, at(11)); !news || !out.Over || s.Open() != 2-i {
+			t.Errorf("%s: %+v, %d open", name, out, s.Open())
+		}
+		if got := sentAt(s, 15+int64(i)*200, 16+int64(i)*200); (got == nil) != (i == 2) {
+			t.Errorf("with %d open it is sent at %v", s.Open(), got)
+		}
+	}
+	a := answer(order(1), 3, protocol.StatusDone, protocol.OK)
+	if a.Gateway = "gw-9"; s.Follows(a.ID, a.Gateway) {
+		t.Error("a stranger is followed")
+	}
+	if _, news := s.Observe(a, at(12)); news {
+		t.Error("a stranger's answer is news")
+	}
+}
+
 func TestCounter(t *testing.T) {
 	for name, c := range map[string]struct {
 		have           operator.Counter

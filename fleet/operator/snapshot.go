@@ -47,7 +47,9 @@ type Document struct {
 	Epoch   uint64         `json:"epoch"`
 	Keyring uint64         `json:"keyring"`
 	Issuer  trust.KeyID    `json:"iss"`
-	Hash    string         `json:"hash"` // sha256:HEX64 of the configuration
+	Hash    string         `json:"hash"`                // sha256:HEX64 of the configuration
+	Refresh uint64         `json:"refresh,omitempty"`   // 0: it promises no fresher ones
+	Signed  int64          `json:"signed_ms,omitempty"` // when it got that
 	Apply   protocol.Apply `json:"apply"`
 }
 
@@ -111,7 +113,11 @@ func resume(s Snapshot) (*Rollout, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
-	r := &Rollout{state: s, byName: map[string]int{}, seen: make([]sight, len(s.Members))}
+	windows, err := ParseWindows(s.Policy.Windows)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	r := &Rollout{state: s, windows: windows, byName: map[string]int{}, seen: make([]sight, len(s.Members))}
 	for i, m := range s.Members {
 		if _, twice := r.byName[m.Gateway]; twice {
 			return nil, fmt.Errorf("%w: members[%d]: %s is there twice", ErrSnapshot, i, m.Gateway)
@@ -143,6 +149,9 @@ func (s *Snapshot) check() error {
 		return errors.New("document: version, epoch or keyring is missing")
 	}
 	released := s.released()
+	if begin, end := s.span(s.Waves - 1); released > end || s.Waves > 0 && released <= begin {
+		return fmt.Errorf("%d members were released with %d waves that end at %v", released, s.Waves, s.Ends)
+	}
 	for i := range s.Members {
 		m := &s.Members[i]
 		if err := trust.CheckName(m.Gateway); err != nil {
@@ -155,19 +164,40 @@ func (s *Snapshot) check() error {
 	return s.Policy.Check()
 }
 
-// released returns how many members were released.
+// released returns how many members were released: those before the first that waits.
 func (s *Snapshot) released() int {
-	if s.Waves == 0 {
-		return 0
+	for i := range s.Members {
+		if s.Members[i].Status == MemberWaiting {
+			return i
+		}
 	}
-	return s.Ends[s.Waves-1]
+	return len(s.Members)
+}
+
+// span returns where a wave, from 0, begins and ends in members; that before the first
+// is empty.
+func (s *Snapshot) span(wave int) (begin, end int) {
+	if wave > 0 {
+		begin = s.Ends[wave-1]
+	}
+	if wave >= 0 {
+		end = s.Ends[wave]
+	}
+	return begin, end
 }
 
 // wave returns the members of a wave, from 0.
 func (s *Snapshot) wave(i int) []Member {
-	begin := 0
-	if i > 0 {
-		begin = s.Ends[i-1]
+	begin, end := s.span(i)
+	return s.Members[begin:end]
+}
+
+// Opens returns when the next maintenance window of a rollout opens that has something
+// to release; 0: one is open, or it needs none.
+func (s *Snapshot) Opens(now int64) int64 {
+	windows, err := ParseWindows(s.Policy.Windows)
+	if err != nil || s.Phase != PhaseRunning || s.released() == len(s.Members) || anyOpen(windows, now) {
+		return 0
 	}
-	return s.Members[begin:s.Ends[i]]
+	return nextOpen(windows, now)
 }

@@ -283,6 +283,7 @@ type Facts struct {
 	Online  bool
 	Epoch   uint64
 	Seen    uint64 // the version that it has taken
+	Refresh uint64 // the newest refresh of that
 	Applied uint64 // the version that it runs
 	Hash    string // of the configuration that it runs; empty: not said
 	Status  string
@@ -298,7 +299,7 @@ func (g *Gateway) Facts() Facts {
 	}
 	f := Facts{Online: g.Online()}
 	if r := g.Reported(); r != nil {
-		f.Epoch, f.Seen, f.Applied, f.Hash = r.Epoch, r.Seen, r.Applied, r.Effective
+		f.Epoch, f.Seen, f.Refresh, f.Applied, f.Hash = r.Epoch, r.Seen, r.Refresh, r.Applied, r.Effective
 		f.Status, f.Phase, f.Failed, f.Fault = r.Status, r.Phase, r.Failed, r.Error
 	}
 	return f
