@@ -175,7 +175,7 @@ func (r *rig) judge(s sentCommand, said []protocol.Answer, happened effects) pro
 	before := happened[s.id]
 	for range 2 {
 		r.try(commandTopic(s.id), s.data, false)
-		time.Sleep(2 * time.Second) // answers are repeated once a second at most
+		<-time.After(2 * time.Second) // answers are repeated once a second at most
 	}
 	now := all[protocol.Answer](r, "rsp")
 	anew := slices.ContainsFunc(now, func(a protocol.Answer) bool { return of(a) && a.Status == protocol.StatusAccepted })
