@@ -58,7 +58,7 @@ timecheck: ## CASES random cases of windows and time against the oracle, from SE
 	go test ./internal/timecheck -v -timeout 5h -args -cases $(CASES) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
 fleet: mosquitto ## 20 gateways as processes through rollouts; commands through kills, floods and a hostile channel
-	go test ./fleet/command -run HostileChannel -v -args -deliveries 20000 $(if $(filter-out 0,$(SEED)),-seed $(SEED))
+	go test ./fleet/command -run 'HostileChannel|KilledAtEachStep' -v -timeout 30m -args -deliveries 20000 -script 60 $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 	go test ./cmd/edged -run 'TestRolloutCampaign|TestManagedKills|TestManagedFlood' -v -timeout 30m -args -fleet.gateways=20 -agent.kills=100 -agent.flood=20000
 
 broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them

@@ -40,10 +40,6 @@ type ControlConfig struct {
 
 	// Subscriptions are made after each CONNECT. There may be none.
 	Subscriptions []Subscription
-
-	// Keep makes the broker keep the session while we are away, and queue what
-	// comes. Then Receive may be called before Up.
-	Keep bool
 }
 
 // ControlHooks are what a [Control] asks of its user. All are called from one
@@ -120,9 +116,6 @@ type ControlStats struct {
 // NewControl returns a control. It does not connect.
 func NewControl(cfg ControlConfig) (*Control, error) {
 	faults := []error{cfg.Validate()}
-	if cfg.Keep && cfg.ClientID == "" {
-		faults = append(faults, errors.New("mqtt control without client id: the broker keeps the session under it; choose one and never change it"))
-	}
 	for _, sub := range cfg.Subscriptions {
 		faults = append(faults, sub.Validate())
 	}
@@ -133,7 +126,7 @@ func NewControl(cfg ControlConfig) (*Control, error) {
 		cfg.Pace = -1 // pausing between reads saves CPU at rates that this is not for
 	}
 	return &Control{
-		session: session{cfg: cfg.withDefaults(), clean: !cfg.Keep}, subs: slices.Clone(cfg.Subscriptions),
+		session: session{cfg: cfg.withDefaults(), clean: true}, subs: slices.Clone(cfg.Subscriptions),
 		flight: map[uint16]func(error){},
 	}, nil
 }

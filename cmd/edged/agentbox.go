@@ -28,12 +28,3 @@ func memoryTotal() int64 {
 	}
 	return int64(info.Totalram) * int64(info.Unit)
 }
-
-// diskFree returns how much room a directory has for us; 0 if it cannot be told.
-func diskFree(dir string) int64 {
-	var fs syscall.Statfs_t
-	if syscall.Statfs(dir, &fs) != nil {
-		return 0
-	}
-	return int64(fs.Bavail) * int64(fs.Bsize)
-}

@@ -84,7 +84,7 @@ func (m *managed) loadCertificates() (all []loadedCertificate, err error) {
 		}
 		c := loadedCertificate{URL: b.URL, File: b.CertFile}
 		if b.CertFile != "" {
-			end, err := certificateEnd(b.CertFile)
+			end, err := leaf(b).end()
 			if err != nil {
 				return nil, err
 			}

@@ -2,10 +2,7 @@ package main
 
 import (
 	"cmp"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -13,7 +10,6 @@ import (
 	"edged/actors"
 	"edged/fleet/agent"
 	"edged/fleet/protocol"
-	"edged/query"
 )
 
 // Describe implements agent.Gateway.
@@ -31,7 +27,7 @@ func (m *managed) Describe() protocol.Info {
 	}
 	for _, st := range s.streams() {
 		for _, o := range st.outputs {
-			i.Outputs = append(i.Outputs, protocol.Endpoint{ID: shorten(st.name + "/" + o.Name()), Kind: outputKind(o)})
+			i.Outputs = append(i.Outputs, protocol.Endpoint{ID: shorten(st.name + "/" + o.Name()), Kind: o.Kind})
 		}
 	}
 	slices.SortFunc(i.Sources, func(a, b protocol.Endpoint) int { return cmp.Compare(a.ID, b.ID) })
@@ -39,13 +35,11 @@ func (m *managed) Describe() protocol.Info {
 	room := protocol.EndpointsMax
 	i.Sources = i.Sources[:min(len(i.Sources), room)]
 	i.Outputs = i.Outputs[:min(len(i.Outputs), room-len(i.Sources))]
-	if end, err := certificateEnd(s.settings.Fleet.CertFile); err == nil {
+	if end, err := leaf(&s.settings.Fleet.Broker).end(); err == nil {
 		i.Expires = max(end.UnixMilli(), 0)
 	}
 	return i
 }
-
-func outputKind(o query.OutputSpec) string { return fmt.Sprint(o.Kind) }
 
 // endpointBytesMax is how long the name of a source or output may be in info.
 const endpointBytesMax = 128
@@ -55,23 +49,6 @@ func shorten(name string) string {
 		return name[:endpointBytesMax-3] + "..."
 	}
 	return name
-}
-
-// certificateEnd returns until when the first certificate of a file is valid.
-func certificateEnd(file string) (time.Time, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return time.Time{}, err
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return time.Time{}, fmt.Errorf("%s: no PEM certificate in it", file)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%s: %w", file, err)
-	}
-	return cert.NotAfter, nil
 }
 
 // beat is what the last heartbeat counted from.
@@ -91,7 +68,10 @@ func (m *managed) Heartbeat() protocol.Heartbeat {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	h := protocol.Heartbeat{
-		RSS: residentBytes(), DiskFree: diskFree(d.active.Load().settings.DataDir), Outbox: d.store.OutboxBytes(), DeadLetters: int64(store.DeadLetters.Items),
+		RSS: residentBytes(), Outbox: d.store.OutboxBytes(), DeadLetters: int64(store.DeadLetters.Items),
+	}
+	if room, err := roomAt(d.active.Load().settings.DataDir); err == nil {
+		h.DiskFree = room.free
 	}
 	if seconds := now.Sub(m.last.at).Seconds(); seconds > 0 {
 		h.Events = float64(st.Received.Load()-m.last.received) / seconds
@@ -168,7 +148,7 @@ func (m *managed) Alarms() []agent.Alarm {
 
 func (m *managed) certificateAlarms(add func(code, subject, severity, format string, args ...any)) {
 	for _, b := range m.brokers() {
-		end, err := certificateEnd(b.CertFile)
+		end, err := leaf(b).end()
 		left := time.Until(end)
 		switch {
 		case b.CertFile == "":

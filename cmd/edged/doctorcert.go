@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/configs"
@@ -30,6 +31,19 @@ func leaf(b *configs.Broker) certificate {
 		c.chain = append(c.chain, one)
 	}
 	return c
+}
+
+// end returns until when the whole chain is valid.
+func (c certificate) end() (time.Time, error) {
+	if c.err != nil {
+		return time.Time{}, c.err
+	}
+	return soonest(c.chain).NotAfter, nil
+}
+
+// soonest returns the certificate of a chain that ends first.
+func soonest(chain []*x509.Certificate) *x509.Certificate {
+	return slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 }
 
 // judgeCertificate judges our own certificate.
@@ -63,11 +77,8 @@ func judgeServer(check string, c certificate, now time.Time, days int) finding {
 
 // judgeValidity looks for the certificate of a chain that ends first.
 func judgeValidity(check string, chain []*x509.Certificate, now time.Time, days int) (f finding, bad bool) {
-	first := chain[0]
+	first := soonest(chain)
 	for _, c := range chain {
-		if c.NotAfter.Before(first.NotAfter) {
-			first = c
-		}
 		if now.Before(c.NotBefore) {
 			return finding{check, statusProblem, fmt.Sprintf("the certificate of %s is valid only from %s on", c.Subject.CommonName, c.NotBefore.UTC().Format(time.DateOnly)),
 				"connections fail until then", "check this machine's clock; it shows " + now.UTC().Format(time.RFC3339)}, true

@@ -322,6 +322,14 @@ func TestFrozen(t *testing.T) {
 // desired delivers a desired document.
 func (r *rig) desired(version, refresh uint64) {
 	r.t.Helper()
+	if err := r.deliver("edged/v1/plant7/gw-1/desired", r.document(version, refresh), true); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// document signs a desired document.
+func (r *rig) document(version, refresh uint64) []byte {
+	r.t.Helper()
 	d := protocol.Desired{
 		V: 1, Aud: trust.Audience{Fleet: "plant7", Gateway: "gw-1"}, Issuer: key("dave").Public().ID(), Keyring: 1, Epoch: 1,
 		Version: version, Refresh: refresh, Config: json.RawMessage(`{"a":1}`),
@@ -331,9 +339,7 @@ func (r *rig) desired(version, refresh uint64) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.deliver("edged/v1/plant7/gw-1/desired", data, true); err != nil {
-		r.t.Error(err)
-	}
+	return data
 }
 
 // TestDesiredIsKept: a document is stored with its acceptance, and handed on once; the

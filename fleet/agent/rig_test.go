@@ -210,6 +210,7 @@ type rig struct {
 	agent  *agent.Agent
 	wire   *wire
 	disk   *disk
+	store  agent.Store // disk, or something before it
 	box    *box
 	cancel context.CancelFunc
 	ended  chan error
@@ -231,6 +232,7 @@ func newRig(t *testing.T, ops map[string]agent.Op) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, disk: &disk{}, box: &box{}, seqs: map[string]uint64{}}
+	r.store = r.disk
 	r.cfg = agent.Config{Guard: command.Config{Gateway: trust.Gateway{Fleet: "plant7", ID: "gw-1"}, Pinned: pinned}, Ops: ops}
 	r.boot()
 	entry := func(holder string, role trust.Role) trust.Key {
@@ -253,16 +255,28 @@ func newRig(t *testing.T, ops map[string]agent.Op) *rig {
 // boot starts a process over the disk.
 func (r *rig) boot() {
 	r.t.Helper()
-	r.wire = newWire()
-	a, err := agent.New(r.cfg, r.wire, r.disk, r.box)
-	if err != nil {
+	if err := r.launch(); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// launch is boot for a process that may end before it is online.
+func (r *rig) launch() error {
+	r.wire = newWire()
+	a, err := agent.New(r.cfg, r.wire, r.store, r.box)
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(r.t.Context())
 	r.agent, r.cancel, r.ended = a, cancel, make(chan error, 1)
 	go func() { r.ended <- a.Run(ctx) }()
-	<-r.wire.greeted
-	synctest.Wait()
+	select {
+	case <-r.wire.greeted:
+		synctest.Wait()
+		return nil
+	case <-r.wire.quit:
+		return r.stop()
+	}
 }
 
 // stop ends the process and returns what Run said.
@@ -287,8 +301,38 @@ func (r *rig) deliver(topic string, data []byte, retained bool) (err error) {
 	return err
 }
 
+// try brings a message to a process that may end meanwhile, and reports whether it was
+// acknowledged.
+func (r *rig) try(topic string, data []byte, retained bool) (acked bool) {
+	result := make(chan error, 1)
+	r.wire.event(func() error {
+		err := r.wire.hooks.Receive(agent.Message{Topic: topic, Payload: data, QoS: 1, Retained: retained})
+		result <- err
+		return err
+	})
+	synctest.Wait()
+	select {
+	case err := <-result:
+		return err == nil
+	default:
+		return false
+	}
+}
+
 // order sends a command of somebody.
 func (r *rig) order(holder, op, args string, change func(*protocol.Command)) protocol.ID {
+	r.t.Helper()
+	id, data := r.prepare(holder, op, args, change)
+	if err := r.deliver(commandTopic(id), data, false); err != nil {
+		r.t.Log("deliver:", err)
+	}
+	return id
+}
+
+func commandTopic(id protocol.ID) string { return "edged/v1/plant7/gw-1/cmd/" + string(id) }
+
+// prepare signs a command of somebody.
+func (r *rig) prepare(holder, op, args string, change func(*protocol.Command)) (protocol.ID, []byte) {
 	r.t.Helper()
 	r.seqs[holder]++
 	c := protocol.Command{
@@ -303,10 +347,7 @@ func (r *rig) order(holder, op, args string, change func(*protocol.Command)) pro
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if err := r.deliver("edged/v1/plant7/gw-1/cmd/"+string(c.ID), data, false); err != nil {
-		r.t.Log("deliver:", err)
-	}
-	return c.ID
+	return c.ID, data
 }
 
 // all returns what was sent on a level of topics.

@@ -135,7 +135,7 @@ func (w *world) offer(d command.Delivery, want *trust.Keyring) {
 	if e.Keyring != (want != nil) {
 		w.t.Fatalf("keyring taken %v, want %v: %s, %v", e.Keyring, want != nil, e.Code, e.Err)
 	}
-	alive := w.settle(e, func() {
+	alive := w.settle("keyring", e, func() {
 		if want != nil {
 			w.stats["keyrings"]++
 			if want.Epoch != w.oracle.ring.Epoch {
@@ -228,7 +228,7 @@ func (w *world) wish(p paper) {
 	if same := ok && p.version == orc.desired && p.content == orc.content; (e.Code == protocol.OK) != (fresh || same) {
 		w.t.Fatalf("desired: %s, %v: %+v", e.Code, e.Err, p)
 	}
-	w.settle(e, func() {
+	w.settle("desired", e, func() {
 		if fresh {
 			w.stats["desired"]++
 			orc.desired, orc.content = p.version, p.content
@@ -276,7 +276,7 @@ func (w *world) told(p paper) {
 	if moves != (e.Code == protocol.OK) {
 		w.t.Fatalf("beacon: %s, %v, want %v: %+v", e.Code, e.Err, moves, p)
 	}
-	w.settle(e, func() {
+	w.settle("beacon", e, func() {
 		if moves {
 			w.stats["beacons"]++
 			orc.beacon, orc.beaconN, orc.beaconT = p.time, p.version, p.issuer

@@ -30,6 +30,9 @@ type world struct {
 	stats   map[string]int
 	others  others
 	reuse   bool // ids may be used for another command
+
+	// power says whether power fails at a step, before or after its commit.
+	power func(step string, after bool) bool
 }
 
 // people of the hostile channel: those of the keyring, and a stranger.
@@ -43,6 +46,7 @@ func newWorld(t *testing.T, random *rand.Rand, recordsMax int) *world {
 		}),
 		random: random, oracle: newOracle(staff()), seqs: map[string]uint64{}, ran: map[string]int{}, stats: map[string]int{},
 	}
+	w.power = func(string, bool) bool { return w.chance(2) }
 	w.others = others{roots: roots, envelopes: [][]byte{w.guard.Ring().Envelope()}}
 	w.seen()
 	return w
@@ -243,7 +247,11 @@ func (w *world) deliver(a *attempt) {
 	if accept && !reflectEqual(*e.Command, a.c) {
 		w.t.Fatalf("another command than was signed: %+v, want %+v", e.Command, a.c)
 	}
-	if !w.settle(e, func() { w.oracle.note(a, accept, burn, w.at.Now) }) {
+	step := "refuse"
+	if accept {
+		step = "accept"
+	}
+	if !w.settle(step, e, func() { w.oracle.note(a, accept, burn, w.at.Now) }) {
 		return
 	}
 	if accept {
@@ -253,16 +261,20 @@ func (w *world) deliver(a *attempt) {
 
 // settle commits, or loses power before or after that. It reports whether the
 // process still runs. then is what is true once it is committed.
-func (w *world) settle(e command.Effects, then func()) bool {
+func (w *world) settle(step string, e command.Effects, then func()) bool {
 	w.t.Helper()
-	if w.chance(2) {
+	if !e.Changed {
+		then()
+		return true
+	}
+	if w.power(step, false) {
 		w.stats["cut before commit"]++
 		w.powerCut()
 		return false
 	}
 	w.commit(e)
 	then()
-	if w.chance(2) {
+	if w.power(step, true) {
 		w.stats["cut after commit"]++
 		w.powerCut()
 		return false
@@ -274,7 +286,7 @@ func (w *world) settle(e command.Effects, then func()) bool {
 // committed. What was open is final afterwards.
 func (w *world) powerCut() {
 	w.t.Helper()
-	if w.chance(30) {
+	if w.power("recover", false) {
 		if _, _, err := command.Restore(w.cfg, w.disk, w.at); err != nil {
 			w.t.Fatal(err)
 		}
@@ -326,7 +338,7 @@ func (w *world) start(id protocol.ID, j *job) bool {
 	if err != nil || (e.Command != nil) != may || (e.Code == protocol.OK) != may {
 		w.t.Fatalf("start %s: %s, %v, %v, the oracle says %v: %+v", id, e.Code, e.Err, err, may, j.a)
 	}
-	return w.settle(e, func() {
+	return w.settle("start", e, func() {
 		if !may {
 			w.stats["not started"]++
 			delete(w.oracle.open, id)
@@ -348,7 +360,7 @@ func (w *world) finish(id protocol.ID, j *job) bool {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if !w.settle(e, func() { j.leaving = true }) {
+		if !w.settle("handover", e, func() { j.leaving = true }) {
 			return false
 		}
 		if w.chance(70) {
@@ -365,7 +377,7 @@ func (w *world) finish(id protocol.ID, j *job) bool {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.settle(e, func() { delete(w.oracle.open, id) })
+	return w.settle("finish", e, func() { delete(w.oracle.open, id) })
 }
 
 // step does one thing.

@@ -18,6 +18,7 @@ type breakage struct {
 	file string // from the module's root
 	old  string // stands there once
 	new  string
+	room string // where the test is; empty: here, as a campaign with the daemon
 	test string // that must fail
 	sees string // regular expression
 }
@@ -28,6 +29,11 @@ const (
 	chain = "TestCrashStages"
 
 	reload = "TestReload"
+
+	agent  = "fleet/agent"
+	guard  = "fleet/command"
+	commit = "TestKilledAtEachCommit"
+	step   = "TestKilledAtEachStep"
 )
 
 var breakages = []breakage{
@@ -115,6 +121,39 @@ var breakages = []breakage{
 		name: "recover with the new configuration", file: "cmd/edged/contract.go", test: reload, sees: `recovery must replay`,
 		old: "	if !differs {\n", new: "	if true {\n",
 	},
+	{
+		name: "acknowledge a command whose commit has failed", file: "fleet/agent/receive.go", room: agent, test: commit, sees: `takes it for a new one`,
+		old: "	if err != nil || e.Command == nil {\n		return err", new: "	if err != nil || e.Command == nil {\n		return nil",
+	},
+	{
+		name: "answer before the commit", file: "fleet/agent/agent.go", room: agent, test: commit, sees: `takes it for a new one`,
+		old: "	first := a.counters.Event + 1\n", new: "	for _, answer := range e.Answers {\n		a.answer(answer)\n	}\n	first := a.counters.Event + 1\n",
+	},
+	{
+		name: "execute before the commit", file: "fleet/agent/agent.go", room: agent, test: commit, sees: `happened [2-9] times`,
+		old: "	a.settle(&e, Change{})\n	return e, a.broken",
+		new: "	if c := e.Command; c != nil && c.Op == \"pipeline.pause\" && len(a.guard.Waiting()) > 0 {\n		_, _ = a.ops[c.Op].Run(context.Background(), &Call{Command: *c})\n	}\n	a.settle(&e, Change{})\n	return e, a.broken",
+	},
+	{
+		name: "forget that it was started", file: "fleet/command/codec.go", room: agent, test: commit, sees: `happened 1 times, and the answer is .* no effect`,
+		old: "dst = appendFlag(dst, r.begun)", new: "dst = appendFlag(dst, false)",
+	},
+	{
+		name: "forget that it ends the process", file: "fleet/command/run.go", room: agent, test: commit, sees: `nothing was killed, and the answer is .*interrupted`,
+		old: "	return Effects{Code: protocol.OK, Changed: true}, nil", new: "	return Effects{Code: protocol.OK}, nil",
+	},
+	{
+		name: "forget ids", file: "fleet/command/accept.go", room: agent, test: commit, sees: `has no end: .*E_REPLAY`,
+		old: "if known := g.records.byID[c.ID]; known != nil {", new: "if known := g.records.byID[c.ID]; known != nil && false {",
+	},
+	{
+		name: "do not use numbers up", file: "fleet/command/accept.go", room: guard, test: "TestHostileChannel", sees: `accepted true, the oracle says false`,
+		old: "		w.mark(c.Seq)", new: "		_ = w",
+	},
+	{
+		name: "run again after a restart", file: "fleet/command/run.go", room: guard, test: step, sees: `after a power cut: .*accepted`,
+		old: "			r.end(interrupted, protocol.CodeInterrupt, \"the process ended after it was started; it may have had an effect\")", new: "			r.phase = accepted",
+	},
 }
 
 // TestBrokenDaemonsFail proves that the campaigns find what they are for.
@@ -128,8 +167,16 @@ func TestBrokenDaemonsFail(t *testing.T) {
 	}
 	for _, b := range breakages {
 		t.Run(b.name, func(t *testing.T) {
-			daemon := b.build(t)
-			out, err := exec.Command(self, "-test.v", "-test.run", "^"+strings.ReplaceAll(b.test, "/", "$/^")+"$", "-daemon", daemon).CombinedOutput()
+			pattern := "^" + strings.ReplaceAll(b.test, "/", "$/^") + "$"
+			var test *exec.Cmd
+			if b.room == "" {
+				test = exec.Command(self, "-test.v", "-test.run", pattern, "-daemon", b.build(t))
+			} else {
+				root, overlay := b.overlay(t)
+				test = exec.Command("go", "test", "-v", "-timeout", "60s", "-overlay", overlay, "-run", pattern, "./"+b.room)
+				test.Dir = root
+			}
+			out, err := test.CombinedOutput()
 			if err == nil {
 				t.Fatalf("the campaign %s saw nothing:\n%s", b.test, out)
 			}
@@ -166,12 +213,25 @@ func (b *breakage) source(t *testing.T) (root, path, text string) {
 	return root, path, string(bytes)
 }
 
-// build builds a daemon with the defect. The source tree is not touched.
+// build builds a daemon with the defect.
 func (b *breakage) build(t *testing.T) string {
+	t.Helper()
+	root, overlay := b.overlay(t)
+	binary, err := Build(root, filepath.Dir(overlay), "-overlay", overlay)
+	if err != nil {
+		t.Fatal(fmt.Errorf("with the defect: %w", err))
+	}
+	return binary
+}
+
+// overlay writes what makes the go command read the source with the defect. The source
+// tree is not touched.
+func (b *breakage) overlay(t *testing.T) (root, overlay string) {
 	t.Helper()
 	root, path, text := b.source(t)
 	dir := t.TempDir()
-	broken, overlay := filepath.Join(dir, "broken.go"), filepath.Join(dir, "overlay.json")
+	overlay = filepath.Join(dir, "overlay.json")
+	broken := filepath.Join(dir, "broken.go")
 	list, err := json.Marshal(map[string]map[string]string{"Replace": {path: broken}})
 	if err != nil {
 		t.Fatal(err)
@@ -181,9 +241,5 @@ func (b *breakage) build(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	binary, err := Build(root, dir, "-overlay", overlay)
-	if err != nil {
-		t.Fatal(fmt.Errorf("with the defect: %w", err))
-	}
-	return binary
+	return root, overlay
 }
