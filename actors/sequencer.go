@@ -46,6 +46,7 @@ type sequencer struct {
 	tables  map[string][]byte // the content of each, as journaled last
 	waits   *Table            // for an epoch of its own to begin with
 	swap    *swapping         // under way; nil: none
+	storing *storing          // the checkpoint under way; nil: none
 	retable bool              // they must be journaled again before any other record
 
 	open     *epoch
@@ -107,6 +108,8 @@ func (s *sequencer) run(ctx context.Context) error {
 			s.waits = &t
 		case w := <-s.e.swaps:
 			s.ask(w)
+		case ask := <-s.e.asks:
+			ask(s)
 		case <-timer.C:
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -137,10 +140,11 @@ func (s *sequencer) hasRoom() bool {
 // untilClose returns how long the open epoch may still wait; 0 means close now.
 func (s *sequencer) untilClose(done bool) time.Duration {
 	const long = time.Hour
-	if s.inFlight >= epochsInFlight || s.waving != nil || s.open.idle() {
+	hurries := s.hurries()
+	if s.inFlight >= epochsInFlight || s.waving != nil || s.open.idle() && !hurries {
 		return long
 	}
-	if done || !s.hasRoom() || s.inFlight == 0 && s.window.full(s.unacked) {
+	if done || hurries || !s.hasRoom() || s.inFlight == 0 && s.window.full(s.unacked) {
 		return 0
 	}
 	return s.cfg.CommitInterval - time.Since(s.opened)
@@ -490,16 +494,18 @@ func (s *sequencer) plan(ep *epoch) {
 	if s.live > s.cfg.ActiveKeysMax && !s.over {
 		s.passivateIdle()
 	}
-	if forced := s.sweeps(); (forced || s.sweep.due(s.cfg.SweepBytes)) && !s.settled && !s.frozen() {
+	if forced := s.sweeps(); (forced || s.hurries() && !s.sweep.running || s.sweep.due(s.cfg.SweepBytes)) && !s.settled && !s.frozen() {
 		s.sweep.begin(s.next - 1)
 		if s.sweep.twin = forced; forced {
 			s.swap.passes++
 		}
+		s.storeAll()
 		s.retable = len(s.tables) > 0
 		if !s.flows(ep) {
 			s.sweep.collect(s.routers)
 		}
 	}
+	s.hasten(ep)
 	ep.generation = s.sweep.generation
 	if s.sweep.step(ep) {
 		ep.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.sweep.start}
@@ -548,6 +554,7 @@ func (s *sequencer) finished(ep *epoch) {
 	if ep.sweep != nil {
 		s.sweep.cost, s.marked = s.sweep.written, ep.sweep.Start
 		s.e.keys.skips.prune(s.e.store.Position().Floor)
+		s.stored(ep.sweep)
 	}
 	for _, ref := range ep.passivating {
 		s.passivated(ref, ep.number)

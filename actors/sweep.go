@@ -26,6 +26,7 @@ type sweep struct {
 	journal int64 // journal bytes since the last start
 	written int64 // snapshot bytes of the running sweep
 	cost    int64 // snapshot bytes of the last complete sweep
+	taken   int   // keys of the running sweep that are through
 }
 
 // due reports whether enough journal has gathered. A sweep that wrote much makes
@@ -37,7 +38,7 @@ func (s *sweep) due(bytes int64) bool {
 // begin starts a sweep over all keys that changed up to start. They can be
 // collected when all that the records up to start mean for keys is known.
 func (s *sweep) begin(start edged.Seq) {
-	s.running, s.waiting, s.twin, s.start, s.journal, s.written = true, true, false, start, 0, 0
+	s.running, s.waiting, s.twin, s.start, s.journal, s.written, s.taken = true, true, false, start, 0, 0, 0
 	s.generation++
 }
 
@@ -82,6 +83,7 @@ func (s *sweep) step(ep *epoch) (complete bool) {
 		}
 		snapshot(ep, ref, s.twin || ref.changed == 1)
 		n++
+		s.taken++
 	}
 	if len(s.left) > 0 {
 		return false

@@ -11,6 +11,7 @@ import (
 	"edged"
 	"edged/fleet/protocol"
 	"edged/fleet/trust"
+	"edged/internal/sim"
 )
 
 // send publishes a desired document of dave's.
@@ -164,6 +165,34 @@ func (d *operatorDesk) refuses() {
 	}
 }
 
+// shadowTrial is a gateway whose configurations are tried while events flow.
+type shadowTrial struct {
+	*yard
+	desk     *operatorDesk
+	config   string
+	process  *process
+	fleet    *sim.Fleet
+	payloads []string
+}
+
+// more publishes some events.
+func (s *shadowTrial) more(n int) {
+	s.payloads = append(s.payloads, publish(s.t.(*testing.T), s.broker.URL(), &half{Fleet: s.fleet, left: n})...)
+}
+
+// again kills the process and starts the next one.
+func (s *shadowTrial) again() {
+	before := s.desk.state("gw-1").Session
+	s.process.kill()
+	s.process = s.launch(s.config)
+	s.desk.online("gw-1", before)
+}
+
+// sends gives a document to an operation.
+func (s *shadowTrial) sends(op string, version uint64, config, confirm string) protocol.Answer {
+	return s.desk.do("gw-1", op, fmt.Sprintf(`{"document":%s}`, s.desk.document("gw-1", version, config, confirm, trialShort)), "dave")
+}
+
 // TestShadow: a version runs beside the one that is heard, is compared with it, and is
 // promoted or dropped; a version is taken back; a pipeline begins anew; what comes is in its
 // windows once whatever happens.
@@ -172,72 +201,40 @@ func TestShadow(t *testing.T) {
 	y := newYard(t)
 	d := y.desk()
 	y.certify("gw-1")
-	config := y.config("gw-1", t.TempDir())
-	text, err := os.ReadFile(config)
+	s := &shadowTrial{yard: y, desk: d, config: y.config("gw-1", t.TempDir())}
+	text, err := os.ReadFile(s.config)
 	y.must(err)
-	y.must(os.WriteFile(config, []byte(unhurried(string(text))), 0o600))
-	p := y.launch(config)
+	y.must(os.WriteFile(s.config, []byte(unhurried(string(text))), 0o600))
+	s.process = y.launch(s.config)
 	d.online("gw-1", 0)
 	up := startUpstream(t, y.broker.URL(), "agg/#")
-	fleet := newFleet(t, 7, 2500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
-	payloads := publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})
+	s.fleet = newFleet(t, 7, 2500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
+	s.more(500)
+	s.drops()
 
-	base := unhurried(demoConfig)
-	warm := strings.Replace(base, "watermark:", "filter: temp > 20\n    watermark:", 1)
-	start := func(version uint64, config string) protocol.Answer {
-		doc := d.document("gw-1", version, config, protocol.ConfirmOperator, trialShort)
-		return d.do("gw-1", "shadow.start", fmt.Sprintf(`{"document":%s}`, doc), "dave")
-	}
-	if a := d.do("gw-1", "shadow.drop", "", "dave"); a.Code != protocol.CodePrecond {
-		t.Errorf("nothing to drop: %+v", a)
-	}
-	if a := start(1, warm); a.Status != protocol.StatusDone {
-		t.Fatalf("%+v", a)
-	}
-	d.outcome("gw-1", 1, protocol.PhaseConfirm)
-	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
-	var s shadowResult
-	y.until("results are compared", func() bool {
-		s = resultOf[shadowResult](t, d.done("gw-1", "shadow.status", "", "olga"))
-		return len(s.Pipelines) == 1 && s.Pipelines[0].Different > 0
-	})
-	if q := s.Pipelines[0]; s.Speaks != 0 || s.Listens != 1 || q.Events == 0 || q.Refused > 0 || q.Same == 0 || len(q.Examples) == 0 {
-		t.Errorf("%+v", s)
-	}
-	if a := d.do("gw-1", "state.reset", `{"pipeline":"device-windows"}`, "anna", "alan"); a.Code != protocol.CodeBusy {
-		t.Errorf("reset during a trial: %+v", a)
-	}
-	before := d.state("gw-1").Session
-	p.kill()
-	p = y.launch(config)
-	d.online("gw-1", before)
-	d.outcome("gw-1", 1, protocol.PhaseConfirm)
-	d.done("gw-1", "shadow.drop", "", "dave")
-	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeCancelled, "", "took it back")
-
-	if a := start(2, unhurried(slackConfig)); a.Status != protocol.StatusDone {
+	if a := s.sends("shadow.start", 2, unhurried(slackConfig), protocol.ConfirmOperator); a.Status != protocol.StatusDone {
 		t.Fatalf("%+v", a)
 	}
 	d.outcome("gw-1", 2, protocol.PhaseConfirm)
-	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
+	s.more(500)
 	d.done("gw-1", "shadow.promote", `{"epoch":1,"version":2}`, "dave")
 	d.runs(2, unhurried(slackConfig))
-	payloads = append(payloads, publish(t, y.broker.URL(), &half{Fleet: fleet, left: 500})...)
+	s.more(500)
 	d.done("gw-1", "config.rollback", "", "dave")
 	y.until("the version before runs again", func() bool {
 		r := d.report("gw-1")
 		return r.Applied == 0 && r.Status == protocol.StatusApplied
 	})
-	payloads = append(payloads, publish(t, y.broker.URL(), fleet)...)
-	if a := d.do("gw-1", "config.apply", fmt.Sprintf(`{"document":%s}`, d.document("gw-1", 1, base, protocol.ConfirmNone, trialShort)), "dave"); a.Code != protocol.CodeStale {
+	s.more(500)
+	if a := s.sends("config.apply", 1, unhurried(demoConfig), protocol.ConfirmNone); a.Code != protocol.CodeStale {
 		t.Errorf("an old document: %+v", a)
 	}
-	last := strings.Replace(base, "idle_timeout: 10m", "idle_timeout: 1s", 1)
-	if a := d.do("gw-1", "config.apply", fmt.Sprintf(`{"document":%s}`, d.document("gw-1", 3, last, protocol.ConfirmNone, trialShort)), "dave"); a.Status != protocol.StatusDone {
+	last := strings.Replace(demoConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1)
+	if a := s.sends("config.apply", 3, last, protocol.ConfirmNone); a.Status != protocol.StatusDone {
 		t.Errorf("%+v", a)
 	}
 	d.runs(3, last)
-	windows := expected(t, payloads, 3*time.Second)
+	windows := expected(t, s.payloads, 3*time.Second)
 	eventually(t, "all windows have closed", func() bool { return len(up.results()) >= len(windows) }, func() string {
 		return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results()))
 	})
@@ -247,8 +244,38 @@ func TestShadow(t *testing.T) {
 	if all := resultOf[dumpResult](t, d.done("gw-1", "window.dump", `{"pipeline":"device-windows"}`, "olga")); len(all.Keys) > 0 {
 		t.Errorf("windows after a reset: %+v", all)
 	}
-	before = d.state("gw-1").Session
-	p.kill()
-	y.launch(config)
-	d.online("gw-1", before)
+	s.again()
+}
+
+// drops tries a version that gives other results, looks at how they compare, over a kill,
+// and drops it.
+func (s *shadowTrial) drops() {
+	d, t := s.desk, s.t.(*testing.T)
+	if a := d.do("gw-1", "shadow.drop", "", "dave"); a.Code != protocol.CodePrecond {
+		t.Errorf("nothing to drop: %+v", a)
+	}
+	warm := strings.Replace(unhurried(demoConfig), "watermark:", "filter: temp > 20\n    watermark:", 1)
+	if a := s.sends("shadow.start", 1, warm, protocol.ConfirmNone); a.Code != protocol.CodeArgs {
+		t.Errorf("a shadow that waits for nobody: %+v", a)
+	}
+	if a := s.sends("shadow.start", 1, warm, protocol.ConfirmOperator); a.Status != protocol.StatusDone {
+		t.Fatalf("%+v", a)
+	}
+	d.outcome("gw-1", 1, protocol.PhaseConfirm)
+	s.more(500)
+	var r shadowResult
+	s.until("results are compared", func() bool {
+		r = resultOf[shadowResult](t, d.done("gw-1", "shadow.status", "", "olga"))
+		return len(r.Pipelines) == 1 && r.Pipelines[0].Different > 0
+	})
+	if q := r.Pipelines[0]; r.Speaks != 0 || r.Listens != 1 || q.Events == 0 || q.Refused > 0 || q.Same == 0 || len(q.Examples) == 0 {
+		t.Errorf("%+v", r)
+	}
+	if a := d.do("gw-1", "state.reset", `{"pipeline":"device-windows"}`, "anna", "alan"); a.Code != protocol.CodeBusy {
+		t.Errorf("reset during a trial: %+v", a)
+	}
+	s.again()
+	d.outcome("gw-1", 1, protocol.PhaseConfirm)
+	d.done("gw-1", "shadow.drop", "", "dave")
+	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeCancelled, "", "took it back")
 }

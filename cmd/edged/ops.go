@@ -40,8 +40,16 @@ func (m *managed) ops() map[string]agent.Op {
 		"log.level":        agent.Do(m.setLogLevel),
 		"log.tail":         agent.Do(m.tailLog),
 		"cert.reload":      agent.Do(m.reloadCertificates),
+		"checkpoint.now":   lasting(agent.Do(m.checkpoint)),
 		"engine.restart":   agent.Do(m.restart),
 	}
+}
+
+// lasting gives an operation whose length depends on how much there is the most time, if
+// the command does not say.
+func lasting(op agent.Op) agent.Op {
+	op.Timeout = agent.TimeoutMax
+	return op
 }
 
 // healthResult is the result of health.check.

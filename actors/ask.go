@@ -1,0 +1,18 @@
+package actors
+
+import "context"
+
+// ask has the sequencer do something between two records. It waits while recovery runs,
+// and returns when the sequencer has taken it over: fn must tell by itself when it is done.
+func (e *Engine) ask(ctx context.Context, fn func(*sequencer)) error {
+	select {
+	case e.asks <- fn:
+		return nil
+	case <-e.failed:
+		return e.failure
+	case <-e.stopped:
+		return errStopped
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
