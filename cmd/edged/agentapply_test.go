@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ func (d *operatorDesk) document(gateway string, version uint64, config, confirm 
 	doc := protocol.Desired{
 		V: 1, Aud: trust.Audience{Fleet: "plant7", Gateway: gateway}, Issuer: holderKey("dave").Public().ID(), Keyring: 1, Epoch: 1,
 		Version: version, Config: text,
-		Apply: protocol.Apply{Health: health.Milliseconds(), Deadline: (health + time.Minute).Milliseconds(), Confirm: confirm, State: protocol.StateKeep},
+		Apply: protocol.Apply{Health: health.Milliseconds(), Deadline: (health + time.Minute).Milliseconds(), Confirm: confirm, State: cmp.Or(d.states, protocol.StateKeep)},
 	}
 	data, err := protocol.Seal(doc, holderKey("dave"))
 	d.y.must(err)
@@ -239,12 +240,32 @@ func TestShadow(t *testing.T) {
 		return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results()))
 	})
 	compare(t, up.results(), windows)
+	s.migrates(up)
 
 	d.done("gw-1", "state.reset", `{"pipeline":"device-windows"}`, "anna", "alan")
 	if all := resultOf[dumpResult](t, d.done("gw-1", "window.dump", `{"pipeline":"device-windows"}`, "olga")); len(all.Keys) > 0 {
 		t.Errorf("windows after a reset: %+v", all)
 	}
 	s.again()
+}
+
+// migrates sends a version whose windows are others: it is refused, unless it may begin
+// anew; then its windows are whole from there on.
+func (s *shadowTrial) migrates(up *upstream) {
+	d, t := s.desk, s.t.(*testing.T)
+	wide := strings.Replace(strings.Replace(demoConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), "${EDGED_WINDOW:3s}", "9s", 1)
+	d.send("gw-1", 4, wide, protocol.ConfirmSession, trialShort)
+	d.fails(4, 3, protocol.StatusRejected, protocol.PhasePlan, protocol.CodePrecond, "pipelines", "means something else")
+	d.states = protocol.StateMigrate
+	d.send("gw-1", 5, wide, protocol.ConfirmSession, trialShort)
+	d.runs(5, wide)
+	s.again()
+	before := len(up.results())
+	windows := expected(t, publish(t, s.broker.URL(), newFleet(t, 8, 600, edged.Timestamp(time.Now().Add(-time.Minute).UnixMilli()))), 9*time.Second)
+	eventually(t, "all windows have closed", func() bool { return len(up.results()) >= before+len(windows) }, func() string {
+		return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results())-before)
+	})
+	compare(t, up.results()[before:], windows)
 }
 
 // drops tries a version that gives other results, looks at how they compare, over a kill,

@@ -189,8 +189,9 @@ func (p *process) kill() {
 // operatorDesk is a person at the broker who signs with several keys.
 type operatorDesk struct {
 	*mqtt.Control
-	y    *yard
-	part *part
+	y      *yard
+	part   *part
+	states string // apply.state of the documents; "": keep
 
 	mu       sync.Mutex
 	presence map[string]*protocol.Presence

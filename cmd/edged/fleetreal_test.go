@@ -48,7 +48,7 @@ func TestFleetOfRealGateways(t *testing.T) {
 			strings.Count(fleet(0, "list", "--json"), `"keyring":1`) >= gateways
 	}, func() string { return fleet(0, "list") })
 
-	if out := fleet(0, "cmd", "--selector", "site=berlin", "--yes", "ping", "--key", y.file("olga.secret")); strings.Count(out, "  done") != gateways {
+	if out := fleet(0, "cmd", "--selector", "site=berlin", "--yes", "ping", "--key", y.file("olga.secret")); strings.Count(out, "  done") < gateways {
 		t.Errorf("ping: %s", out)
 	}
 	next := strings.Replace(string(demoDocument), "idle_timeout: 5s", "idle_timeout: 6s", 1)
