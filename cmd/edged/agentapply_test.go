@@ -300,3 +300,53 @@ func (s *shadowTrial) drops() {
 	d.done("gw-1", "shadow.drop", "", "dave")
 	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeCancelled, "", "took it back")
 }
+
+// TestCutOff: a version whose pipelines begin anew, and after whose switch the management
+// link is gone, takes itself back while nobody can say anything. Afterwards each window is
+// what it would have been without it.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	d := y.desk()
+	y.certify("gw-1")
+	dir := t.TempDir()
+	s := &shadowTrial{yard: y, desk: d, config: y.config("gw-1", dir)}
+	text, err := os.ReadFile(s.config)
+	y.must(err)
+	y.must(os.WriteFile(s.config, []byte(unhurried(string(text))), 0o600))
+	s.process = y.launch(s.config)
+	d.online("gw-1", 0)
+	up := startUpstream(t, y.broker.URL(), "agg/#")
+	s.fleet = newFleet(t, 9, 1500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
+	s.more(500)
+
+	d.states = protocol.StateMigrate
+	wide := strings.Replace(unhurried(demoConfig), "${EDGED_WINDOW:3s}", "10m", 1)
+	began := time.Now()
+	d.send("gw-1", 1, wide, protocol.ConfirmSession, 2*time.Second)
+	d.outcome("gw-1", 1, protocol.PhaseShadow)
+	s.more(500)
+	d.outcome("gw-1", 1, protocol.PhaseHealthGate)
+	before := d.state("gw-1").Session
+	y.broker.Stop()
+	eventually(t, "it is taken back", func() bool {
+		state, err := desiredStore(dir).Load()
+		y.must(err)
+		return state.Trial == nil && state.Last.Status == protocol.StatusRolledBack
+	}, func() string { return "" })
+	t.Logf("taken back after %v", time.Since(began).Round(time.Millisecond))
+	y.broker.Restart()
+	d.online("gw-1", before)
+	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeHealth, "", "management link")
+	s.more(500)
+
+	d.states = protocol.StateKeep
+	last := strings.Replace(demoConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1)
+	d.send("gw-1", 2, last, protocol.ConfirmSession, trialShort)
+	d.runs(2, last)
+	windows := expected(t, s.payloads, 3*time.Second)
+	eventually(t, "all windows have closed", func() bool { return len(up.results()) >= len(windows) }, func() string {
+		return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results()))
+	})
+	compare(t, up.results(), windows)
+}
