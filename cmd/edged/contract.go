@@ -293,6 +293,8 @@ func (c *contract) write(dir string) error {
 	return nil
 }
 
+// replaceFile is writeDurable for files that only one process writes: what a kill leaves
+// behind has one name, and is overwritten the next time.
 func replaceFile(path string, text []byte) error {
 	temp := path + ".new"
 	file, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -306,9 +308,5 @@ func replaceFile(path string, text []byte) error {
 	if err := os.Rename(temp, path); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(filepath.Dir(path))
 }
