@@ -17,6 +17,7 @@ import (
 // TestManagedGateway goes through the life of a gateway that is managed over TLS with
 // the access rules that are shipped.
 func TestManagedGateway(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	d := y.desk()
 	y.certify("gw-1")

@@ -338,6 +338,12 @@ func TestCutOff(t *testing.T) {
 	y.broker.Restart()
 	d.online("gw-1", before)
 	d.fails(1, 0, protocol.StatusRolledBack, protocol.PhaseRollback, protocol.CodeHealth, "", "management link")
+	y.until("the source is connected", func() bool {
+		return resultOf[sourceResult](t, d.done("gw-1", "source.status", "", "olga")).Connected
+	})
+	y.until("the output is", func() bool {
+		return resultOf[outboxResult](t, d.done("gw-1", "outbox.status", "", "olga")).Outputs[0].Up
+	})
 	s.more(500)
 
 	d.states = protocol.StateKeep

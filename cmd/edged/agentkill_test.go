@@ -154,6 +154,7 @@ func TestManagedFlood(t *testing.T) {
 // TestManagedDuplicate starts a second process with the identity of the first: one whose
 // data is empty, then one with a copy of the disk.
 func TestManagedDuplicate(t *testing.T) {
+	t.Parallel()
 	for _, cloned := range []bool{false, true} {
 		t.Run(fmt.Sprintf("cloned=%t", cloned), func(t *testing.T) {
 			y := newYard(t)

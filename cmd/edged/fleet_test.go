@@ -251,6 +251,7 @@ func TestFleetHostileTexts(t *testing.T) {
 }
 
 func TestFleetListAndShow(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(4)
 	p.gates["gw-04"].disconnect()
@@ -275,6 +276,7 @@ func TestFleetListAndShow(t *testing.T) {
 }
 
 func TestFleetCommand(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(3)
 	gw := p.gates["gw-01"]
@@ -309,6 +311,7 @@ func TestFleetCommand(t *testing.T) {
 
 // TestFleetCommandOfTwo: a destructive command needs two persons.
 func TestFleetCommandOfTwo(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(1)
 	file := p.file("reset.json")
@@ -364,6 +367,7 @@ func TestFleetCommandForTwo(t *testing.T) {
 // TestFleetGroup: signed once, done by those with the labels, each once; those that do
 // not know the key are introduced, and one that comes later joins.
 func TestFleetGroup(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(5)
 	published := p.listen("edged/v1/plant7/_group/+/cmd/+")
@@ -407,6 +411,7 @@ func TestFleetGroup(t *testing.T) {
 
 // TestFleetCommandLostAnswers: answers get lost, the command is sent again, and done once.
 func TestFleetCommandLostAnswers(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(1)
 	gw := p.gates["gw-01"]
@@ -421,6 +426,7 @@ func TestFleetCommandLostAnswers(t *testing.T) {
 
 // TestFleetApply: one gateway, with diff before and after.
 func TestFleetApply(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(2)
 	one := p.write("one.json", `{"pipelines":[{"name":"a","window":{"size":"60s"}}]}`)
@@ -479,6 +485,7 @@ func TestFleetApply(t *testing.T) {
 
 // TestFleetAudit: the log is fetched in parts and checked against the published head.
 func TestFleetAudit(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(1)
 	for range 3 {

@@ -129,6 +129,7 @@ var (
 // TestFleetGolden compares a session, from an empty directory to a rollout, with the
 // one in testdata. docs/fleet.md shows parts of it.
 func TestFleetGolden(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(3)
 	p.write("site.json", `{"pipelines":[{"name":"energy","window":{"size":"60s"}}]}`)

@@ -19,6 +19,7 @@ func (p *plant) refreshOf(name string) uint64 {
 // TestFleetRefresh: what this home has sent is signed again, for those that have it; what
 // it sends later promises to be.
 func TestFleetRefresh(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(4)
 	dave := []string{"--key", p.secret("dave")}
@@ -68,6 +69,7 @@ func TestFleetRefresh(t *testing.T) {
 
 // TestFleetRolloutRate: a rate holds over the death of the controller.
 func TestFleetRolloutRate(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(5)
 	taken := p.follow()
@@ -91,6 +93,7 @@ func TestFleetRolloutRate(t *testing.T) {
 // TestFleetRolloutWindow: outside its windows a rollout sends nothing, and says until
 // when, also to those who look from elsewhere; inside it goes on.
 func TestFleetRolloutWindow(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(2)
 	taken := p.follow()

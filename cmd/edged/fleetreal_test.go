@@ -12,6 +12,7 @@ import (
 // TestFleetOfRealGateways: the operator's commands against edged run as processes, over
 // TLS with client certificates and the access rules that are shipped.
 func TestFleetOfRealGateways(t *testing.T) {
+	t.Parallel()
 	y := newYard(t)
 	y.certify("olga")
 	home := t.TempDir()

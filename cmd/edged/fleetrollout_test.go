@@ -112,6 +112,7 @@ func (p *plant) inWaves(s operator.Snapshot, taken []string) {
 }
 
 func TestFleetRollout(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(20)
 	taken := p.follow()
@@ -168,6 +169,7 @@ func TestFleetRolloutBad(t *testing.T) {
 // TestFleetRolloutOffline: gateways that are away hold nothing up and catch up later;
 // if the rollout has been ended meanwhile, they find nothing.
 func TestFleetRolloutOffline(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(10)
 	away := []string{"gw-03", "gw-07"}
@@ -215,6 +217,7 @@ func TestFleetRolloutHangs(t *testing.T) {
 
 // TestFleetRolloutPause: paused from elsewhere, resumed, aborted.
 func TestFleetRolloutPause(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(6)
 	taken := p.follow()
@@ -351,6 +354,7 @@ func (p *plant) listen(filter string) *spy {
 // rollout to 40 gateways, of which four are away: no gateway gets two documents, none
 // is skipped, and waves are respected.
 func TestFleetRolloutKilled(t *testing.T) {
+	t.Parallel()
 	t.Logf("seed %d", *fleetSeed)
 	chance := rand.New(rand.NewPCG(*fleetSeed, 1))
 	p := newPlant(t)
@@ -416,6 +420,7 @@ func TestFleetRolloutKilled(t *testing.T) {
 // TestFleetRootRotation: while gateways are away, the root is rotated twice and a key
 // revoked. They follow when they return, and obey the new keys only.
 func TestFleetRootRotation(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(3)
 	p.run(0, "cmd", "gw-02", "ping", "--key", p.secret("olga"))
@@ -461,6 +466,7 @@ func TestFleetRootRotation(t *testing.T) {
 
 // TestFleetEpoch: raising the epoch makes all counters begin anew, on both sides.
 func TestFleetEpoch(t *testing.T) {
+	t.Parallel()
 	p := newPlant(t)
 	p.gateways(1)
 	file := p.write("good.json", goodConfig)

@@ -169,6 +169,7 @@ func TestFileSourceReportsReadErrors(t *testing.T) {
 // TestReplayInterrupted: an interrupted replay says so, and closes no window that
 // its input might still have changed.
 func TestReplayInterrupted(t *testing.T) {
+	t.Parallel()
 	config := writeFile(t, "demo.yaml", string(demoDocument))
 	in, feed := io.Pipe()
 	defer feed.Close()
