@@ -44,6 +44,7 @@ type managed struct {
 	end     context.CancelCauseFunc // of the process
 
 	replaying sync.Mutex // held by the replay that runs
+	profiling sync.Mutex // held while a profile is taken
 
 	mu     sync.Mutex // guards what follows
 	hashed *shown     // whose hash is known

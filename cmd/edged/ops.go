@@ -41,6 +41,7 @@ func (m *managed) ops() map[string]agent.Op {
 		"log.tail":         agent.Do(m.tailLog),
 		"cert.reload":      agent.Do(m.reloadCertificates),
 		"log.replay":       lasting(agent.Do(m.replayLog)),
+		"profile.capture":  lasting(agent.Do(m.captureProfile)),
 		"checkpoint.now":   lasting(agent.Do(m.checkpoint)),
 		"engine.restart":   agent.Do(m.restart),
 	}

@@ -300,6 +300,9 @@ func TestManagedReplay(t *testing.T) {
 	if a := d.do("gw-1", "log.replay", `{"pipeline":"device-windows"}`, "olga"); a.Code != protocol.CodeRole {
 		t.Errorf("by an operator: %+v", a)
 	}
+	if p := resultOf[profileResult](t, d.done("gw-1", "profile.capture", `{"kind":"cpu","seconds":1}`, "olga")); len(p.Profile) == 0 {
+		t.Errorf("%+v", p)
+	}
 	// Silence closes the last windows, and then nothing is left to say.
 	y.until("the live windows are closed", func() bool { return sent() >= uint64(r.Rows["device-windows"]) })
 	was, before := sent(), d.state("gw-1").Session
