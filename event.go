@@ -29,6 +29,9 @@ type Batch struct {
 	// packet ids seen earlier do not identify a redelivery any more.
 	Fresh bool
 
+	// Arrival is when the messages came, if that was not now: they are told again. 0: now.
+	Arrival Timestamp
+
 	// More says that the source has further input at hand: we are behind, and
 	// silence of a device means nothing.
 	More bool

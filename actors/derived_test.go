@@ -140,23 +140,26 @@ func TestRowsOfStages(t *testing.T) {
 	}
 }
 
-// Messages are stamped when the clock can be believed, and files never are.
+// Messages are stamped when the clock can be believed, and files never are. What is told
+// again has the time that its source says.
 func TestArrival(t *testing.T) {
 	floor := time.UnixMilli(int64(ArrivalFloor))
 	for _, c := range []struct {
 		wall    func() time.Time
 		bounded bool
+		told    edged.Timestamp
 		want    edged.Timestamp
 		undated int64
 	}{
-		{func() time.Time { return floor }, false, ArrivalFloor, 0},
-		{func() time.Time { return floor.Add(-1) }, false, 0, 1},
-		{func() time.Time { return floor.Add(time.Hour) }, true, ArrivalFloor + 3_600_000, 0},
-		{nil, true, 0, 1},
+		{func() time.Time { return floor }, false, 0, ArrivalFloor, 0},
+		{func() time.Time { return floor.Add(-1) }, false, 0, 0, 1},
+		{func() time.Time { return floor.Add(time.Hour) }, true, 0, ArrivalFloor + 3_600_000, 0},
+		{nil, true, 0, 0, 1},
+		{nil, true, 77, 77, 0},
 	} {
 		mem := keptStore()
 		ctx, stop := context.WithCancel(t.Context())
-		src := &toySource{bounded: c.bounded, batches: []edged.Batch{{Messages: []edged.Message{message("k1 1", 1)}}}, onAck: func(int) { stop() }}
+		src := &toySource{bounded: c.bounded, batches: []edged.Batch{{Arrival: c.told, Messages: []edged.Message{message("k1 1", 1)}}}, onAck: func(int) { stop() }}
 		e, err := New(Config{Wall: c.wall}, Ports{Store: mem, Source: src, Pipelines: []Pipeline{toyPipeline{}}, Bounded: c.bounded})
 		if err != nil {
 			t.Fatal(err)

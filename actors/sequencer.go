@@ -160,7 +160,10 @@ func (s *sequencer) batch(b *edged.Batch) {
 		s.opened = time.Now()
 	}
 	st := &s.e.stats
-	stamp := arrival(s.e.wall)
+	stamp := b.Arrival
+	if stamp == 0 {
+		stamp = arrival(s.e.wall)
+	}
 	if stamp == 0 {
 		st.Undated.Add(int64(len(b.Messages)))
 	}

@@ -40,7 +40,11 @@ type managed struct {
 	agent   *agent.Agent
 	control *mqtt.Control
 	applier *apply.Applier
+	site    *site
 	end     context.CancelCauseFunc // of the process
+
+	replaying sync.Mutex // held by the replay that runs
+	profiling sync.Mutex // held while a profile is taken
 
 	mu     sync.Mutex // guards what follows
 	hashed *shown     // whose hash is known
@@ -74,7 +78,8 @@ func (d *daemon) manage(own *setup, found *sent, logs *logs, end context.CancelC
 		return nil, storeFailed(err)
 	}
 	linked := func() bool { return m.control.Stats().Connected }
-	m.applier = apply.New(&site{own: own, daemon: d, linked: linked}, desiredStore(settings.DataDir), found.state, m.tellApplied)
+	m.site = &site{own: own, daemon: d, linked: linked}
+	m.applier = apply.New(m.site, desiredStore(settings.DataDir), found.state, m.tellApplied)
 	return m, nil
 }
 

@@ -40,6 +40,8 @@ func (m *managed) ops() map[string]agent.Op {
 		"log.level":        agent.Do(m.setLogLevel),
 		"log.tail":         agent.Do(m.tailLog),
 		"cert.reload":      agent.Do(m.reloadCertificates),
+		"log.replay":       lasting(agent.Do(m.replayLog)),
+		"profile.capture":  lasting(agent.Do(m.captureProfile)),
 		"checkpoint.now":   lasting(agent.Do(m.checkpoint)),
 		"engine.restart":   agent.Do(m.restart),
 	}

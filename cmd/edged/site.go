@@ -10,13 +10,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"edged"
 	"edged/actors"
 	"edged/configs"
 	"edged/fleet/apply"
 	"edged/fleet/protocol"
 	"edged/fleet/strict"
-	"edged/persistence"
 	"edged/query"
 )
 
@@ -48,7 +46,16 @@ func parseSent(own *setup, v apply.Version) (*setup, error) {
 	}
 	// Files of tables are looked for where they would be for the gateway's own file.
 	name := filepath.Join(filepath.Dir(own.file), fmt.Sprintf("desired-%d", v.Number))
-	text := sentText(v.Config)
+	next, err := parseText(own, name, sentText(v.Config))
+	if err != nil {
+		return nil, err
+	}
+	next.version = v
+	return next, nil
+}
+
+// parseText compiles a document that was sent.
+func parseText(own *setup, name string, text []byte) (*setup, error) {
 	settings, doc, err := configs.Load(name, text, os.Environ(), nil)
 	if err != nil {
 		return nil, sentFault(err)
@@ -56,7 +63,7 @@ func parseSent(own *setup, v apply.Version) (*setup, error) {
 	if doc.Settings != nil {
 		return nil, &apply.Fault{Code: protocol.CodeSchema, Path: "settings", Err: fmt.Errorf("%s: settings are the gateway's own and cannot be sent; remove the section", name)}
 	}
-	next := &setup{file: name, text: string(text), settings: settings, doc: doc, specs: doc.Pipelines, version: v}
+	next := &setup{file: name, text: string(text), settings: settings, doc: doc, specs: doc.Pipelines}
 	if err := errors.Join(append(next.compile(), next.checkFiles())...); err != nil {
 		return nil, sentFault(err)
 	}
@@ -163,31 +170,23 @@ func (s *site) DryRun(ctx context.Context, v apply.Version) error {
 	return nil
 }
 
-// rehearse runs the pipelines of a setup over the newest records of the journal, in an
-// engine of their own whose results nobody gets, and returns what it counted and one of its
-// dead letters.
+// rehearse runs the pipelines of a setup over the newest records of the journal, and
+// returns what it counted and one of its dead letters.
 func (s *site) rehearse(ctx context.Context, as *setup) (h apply.Health, sample string, err error) {
-	log := slog.New(slog.DiscardHandler)
-	_, tables, err := openTables(&roles{speaks: as}, log)
-	if err != nil {
-		return h, "", &apply.Fault{Code: protocol.CodePrecond, Path: "tables", Err: err}
-	}
 	var fresh []actors.Pipeline
 	for _, p := range as.plans {
 		fresh = append(fresh, newPipeline(p.Clone(), as.settings.GatewayID)) // it stores nothing
 	}
-	source := &journalSource{store: s.daemon.store}
-	store := &replayStore{MemoryStore: actors.NewMemoryStore(), causes: map[string]int64{}}
-	engine, err := actors.New(engineConfig(as.settings, log), actors.Ports{
-		Store: store, Source: source, Pipelines: fresh, Tables: tables, Bounded: true,
-	})
+	pos := s.daemon.store.Position()
+	source := &journalSource{store: s.daemon.store, after: pos.Floor, limit: dryRunRecords, bytes: dryRunBytes}
+	if pos.Seq > source.after+dryRunRecords {
+		source.after = pos.Seq - dryRunRecords
+	}
+	store := newShadowStore()
+	st, err := rehearse(ctx, as, fresh, source, store)
 	if err != nil {
 		return h, "", err
 	}
-	if err := engine.Run(ctx); err != nil {
-		return h, "", err
-	}
-	st := engine.Stats()
 	h = apply.Health{Messages: source.records, Broken: st.Panics.Load() + st.Quarantined.Load()}
 	for _, n := range store.causes {
 		h.Errors += n
@@ -311,43 +310,6 @@ func (s *site) Health() apply.Health {
 	}
 	return h
 }
-
-// journalSource delivers the newest records of a journal as if they came now.
-type journalSource struct {
-	store   *persistence.Store
-	records int64
-}
-
-var _ actors.Source = (*journalSource)(nil)
-
-// Run implements actors.Source.
-func (s *journalSource) Run(ctx context.Context, deliver func(context.Context, edged.Batch) error) error {
-	pos := s.store.Position()
-	after, size := pos.Floor, 0
-	if pos.Seq > after+dryRunRecords {
-		after = pos.Seq - dryRunRecords
-	}
-	err := s.store.Replay(after, func(r *edged.Record) error {
-		if r.Kind != edged.MessageRecord {
-			return nil
-		}
-		if size += len(r.Topic) + len(r.Payload); size > dryRunBytes {
-			return errEnough
-		}
-		s.records++
-		return deliver(ctx, edged.Batch{Messages: []edged.Message{{Topic: r.Topic, Payload: r.Payload}}})
-	})
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	return err
-}
-
-// Ack implements actors.Source: nobody waits.
-func (s *journalSource) Ack([]uint64) {}
-
-// Connected implements actors.Source.
-func (s *journalSource) Connected() bool { return true }
 
 // desiredStore keeps a state of package apply in a data directory.
 type desiredStore string
