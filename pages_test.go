@@ -46,13 +46,14 @@ const pendingMark = "<!-- pending -->"
 // facts are the names that pages may use.
 type facts struct {
 	tests, targets, metrics map[string]bool
-	settings                string // the page that lists them
+	operations              map[string]bool // some look like settings
+	settings                string          // the page that lists them
 }
 
 // TestPages checks that the documentation names no place of somebody's machine,
 // and only files, tests, make targets, metrics and settings that exist.
 func TestPages(t *testing.T) {
-	known := facts{tests: map[string]bool{}, targets: map[string]bool{}, metrics: map[string]bool{}}
+	known := facts{tests: map[string]bool{}, targets: map[string]bool{}, metrics: map[string]bool{}, operations: map[string]bool{}}
 	for _, s := range sources(t) {
 		ast.Inspect(s.file, func(n ast.Node) bool {
 			switch n := n.(type) {
@@ -61,6 +62,9 @@ func TestPages(t *testing.T) {
 			case *ast.BasicLit:
 				if n.Kind == token.STRING && strings.HasPrefix(s.path, "cmd/edged/") {
 					known.metrics[strings.Trim(n.Value, `"`)] = true
+				}
+				if n.Kind == token.STRING && s.path == "fleet/protocol/operation.go" {
+					known.operations[strings.Trim(n.Value, `"`)] = true
 				}
 			}
 			return true
@@ -116,8 +120,8 @@ func (k *facts) faults(folder, line string) (faults []string) {
 		}
 	}
 	for _, m := range settingName.FindAllStringSubmatch(line, -1) {
-		if !strings.Contains(k.settings, "`"+m[1]+"`") {
-			fault("there is no setting %s", m[1])
+		if !k.operations[m[1]] && !strings.Contains(k.settings, "`"+m[1]+"`") {
+			fault("there is no setting or operation %s", m[1])
 		}
 	}
 	return faults
