@@ -297,3 +297,73 @@ func diffRows(t *testing.T, out *moodyOutput, want []string) {
 		}
 	}
 }
+
+// wokenOutput connects only when it is woken, unless it is deaf.
+type wokenOutput struct {
+	toyOutput
+	deaf bool
+	wake chan struct{}
+}
+
+func (o *wokenOutput) Run(ctx context.Context, up func(), down func(error), confirmed func([]uint64)) error {
+	select {
+	case <-o.wake:
+		return o.toyOutput.Run(ctx, up, down, confirmed)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (o *wokenOutput) Wake() {
+	if !o.deaf {
+		signal(o.wake)
+	}
+}
+
+// A flush lifts limits, wakes who pauses, tells what is left, and waits for what was
+// durable at the call, not for what comes later.
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		held, woken := &timedOutput{}, &wokenOutput{deaf: true, wake: make(chan struct{}, 1)}
+		links := []Link{{Stream: "toy", Name: "held", Output: held}, {Stream: "toy", Name: "woken", Output: woken}}
+		throttled(t, Config{}, links, func(e *Engine, rows func(int)) {
+			if n, err := e.Flush(t.Context(), nil); n != 0 || err != nil {
+				t.Errorf("with nothing to do: %d, %v", n, err)
+			}
+			e.Throttle("", "", &Limit{Until: time.Now().Add(time.Hour)})
+			rows(5)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var told []uint64
+			_, err := e.Flush(ctx, func(left, of uint64) { told = append(told, left, of) })
+			if err == nil || err.Error() != "5 of 10 rows are not confirmed by their outputs: context deadline exceeded" {
+				t.Errorf("with an output that stays down: %v", err)
+			}
+			if fmt.Sprint(told) != "[5 10]" || len(held.got()) != 5 || e.Links()[0].Limit != nil {
+				t.Errorf("told %v, with %d rows through: %+v", told, len(held.got()), e.Links())
+			}
+
+			// What comes while it waits is not its business.
+			type flushed struct {
+				rows uint64
+				err  error
+			}
+			done := make(chan flushed, 1)
+			go func() {
+				n, err := e.Flush(t.Context(), nil)
+				done <- flushed{n, err}
+			}()
+			synctest.Wait()
+			e.Throttle("", "woken", &Limit{Rows: 1, Until: time.Now().Add(time.Hour)})
+			rows(3)
+			woken.deaf = false
+			woken.Wake()
+			if f := <-done; f.rows != 5 || f.err != nil || len(woken.got()) != 5 {
+				t.Errorf("%+v, with %d rows through", f, len(woken.got()))
+			}
+			if n, err := e.Flush(t.Context(), nil); n != 3 || err != nil || len(woken.got()) != 8 {
+				t.Errorf("%d rows, %v, with %d through", n, err, len(woken.got()))
+			}
+		})
+	})
+}

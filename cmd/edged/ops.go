@@ -35,6 +35,7 @@ func (m *managed) ops() map[string]agent.Op {
 		"sink.status":      agent.Do(m.showOutbox),
 		"outbox.status":    agent.Do(m.showOutbox),
 		"outbox.throttle":  agent.Do(m.throttle),
+		"outbox.flush":     lasting(agent.Do(m.flush)),
 		"dlq.list":         agent.Do(m.listDeadLetters),
 		"dlq.purge":        agent.Do(m.purgeDeadLetters),
 		"metrics.snapshot": agent.Do(m.snapshotMetrics),

@@ -87,3 +87,45 @@ func (m *managed) throttle(_ context.Context, c *agent.Call, args throttleArgs) 
 	}
 	return r, nil
 }
+
+// flushArgs are the arguments of outbox.flush.
+type flushArgs struct {
+	Timeout int64 `json:"timeout_ms"` // 0: as long as the command may run
+}
+
+// Check returns what is wrong with them.
+func (a flushArgs) Check() error {
+	if a.Timeout < 0 || a.Timeout > agent.TimeoutMax.Milliseconds() {
+		return fmt.Errorf("timeout_ms: %d is not within 0 and %d", a.Timeout, agent.TimeoutMax.Milliseconds())
+	}
+	return nil
+}
+
+// flushResult is the result of outbox.flush.
+type flushResult struct {
+	Rows uint64 `json:"rows"` // that were not confirmed; one of two outputs counts twice
+}
+
+// flush waits until all outputs have confirmed what is committed now, and removes what
+// keeps them from that.
+func (m *managed) flush(ctx context.Context, c *agent.Call, args flushArgs) (any, error) {
+	if !m.daemon.ready() {
+		return nil, errRecovering
+	}
+	if args.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(args.Timeout)*time.Millisecond, agent.ErrTimeout)
+		defer cancel()
+	}
+	m.daemon.log.Warn("a command flushes the outputs, and lifts their limits", "id", c.Command.ID, "issuer", c.Command.Issuer)
+	rows, err := m.daemon.engine.Flush(ctx, func(left, of uint64) {
+		c.Progress(fmt.Sprintf("%d of %d rows left", left, of), int(100*(of-left)/of))
+	})
+	switch {
+	case errors.Is(err, agent.ErrTimeout):
+		return nil, agent.Failed(protocol.CodeTimeout, fmt.Errorf("%w; they stay and are still sent: see outbox.status", err))
+	case err != nil:
+		return nil, err
+	}
+	return flushResult{Rows: rows}, nil
+}

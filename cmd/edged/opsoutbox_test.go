@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"edged"
 	"edged/fleet/protocol"
+	"edged/internal/mosquitto"
 )
 
 // outboxBench is a gateway with a desk, and what tests of outputs ask it.
@@ -90,4 +94,45 @@ func TestManagedThrottle(t *testing.T) {
 		t.Errorf("lifted: %+v", r)
 	}
 	b.y.until("nothing waits", func() bool { waiting, _ := b.status().waiting(); return waiting == 0 })
+}
+
+// TestManagedFlush flushes a gateway whose upstream is away, which takes longer than
+// allowed; then it is back, and the gateway is woken from a pause and sends all, also what
+// a limit holds.
+func TestManagedFlush(t *testing.T) {
+	t.Parallel()
+	b := newOutboxBench(t)
+	upstream := mosquitto.Start(t)
+	config := b.y.config("gw-1", t.TempDir())
+	text, err := os.ReadFile(config)
+	b.y.must(err)
+	b.y.must(os.WriteFile(config, bytes.Replace(text, []byte("settings:\n"), []byte("settings:\n  upstream: {url: "+upstream.URL()+"}\n"), 1), 0o600))
+	b.y.launch(config)
+	b.d.online("gw-1", 0)
+	b.y.until("it is ready", func() bool { return b.samples("edged_ready")["edged_ready"] == 1 })
+	upstream.Stop()
+	b.feed(7)
+	b.y.until("rows wait", func() bool { waiting, _ := b.status().waiting(); return waiting > 3 })
+	b.d.done("gw-1", "outbox.throttle", `{"rows_per_s":0}`, "olga")
+
+	if a := b.d.do("gw-1", "outbox.flush", `{"timeout_ms":600001}`, "olga"); a.Code != protocol.CodeArgs {
+		t.Errorf("longer than any command: %+v", a)
+	}
+	a := b.d.do("gw-1", "outbox.flush", `{"timeout_ms":200}`, "olga")
+	if a.Code != protocol.CodeTimeout || !strings.Contains(a.Message, "rows are not confirmed by their outputs: its time is over") {
+		t.Errorf("while the upstream is away: %+v", a)
+	}
+	c := b.d.order("gw-1", "olga", "outbox.flush", "")
+	c.Timeout = 200
+	if a := b.d.await("gw-1", c, b.d.seal(c, "olga"), final); a.Code != protocol.CodeTimeout || !strings.Contains(a.Message, "rows are not confirmed") {
+		t.Errorf("with the time of the command: %+v", a)
+	}
+	b.d.done("gw-1", "outbox.throttle", `{"rows_per_s":0}`, "olga")
+	upstream.Restart()
+	r := resultOf[flushResult](t, b.d.done("gw-1", "outbox.flush", "", "olga"))
+	waiting, confirmed := b.status().waiting()
+	if r.Rows < 4 || confirmed < r.Rows || b.status().Outputs[0].Limit != nil {
+		t.Errorf("%+v, then %d wait and %d are confirmed: %+v", r, waiting, confirmed, b.status())
+	}
+	t.Logf("%q; then %+v", a.Message, r)
 }
