@@ -91,7 +91,7 @@ func TestThrottleEdges(t *testing.T) {
 	if slow.wake(now, true) != now.Add(time.Second) || slow.wake(now, false) != now.Add(time.Hour) {
 		t.Error("it wakes at another time than the second row's, or for none")
 	}
-	if fast := (throttle{limit: &Limit{Rows: 1 << 40, Until: now.Add(time.Hour)}, next: now}); fast.room(now.Add(time.Second), 7) != 7 {
+	if fast := (throttle{limit: &Limit{Rows: 2e9, Until: now.Add(time.Hour)}, next: now}); fast.room(now.Add(time.Second), 7) != 7 {
 		t.Error("an immense limit limits")
 	}
 }
