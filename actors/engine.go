@@ -151,6 +151,7 @@ func (e *Engine) Links() []LinkStatus {
 		all = append(all, LinkStatus{
 			Stream: g.state.stream, Output: g.state.name, Up: g.state.up.Load(), Committed: g.state.durable.Load(),
 			Confirmed: g.state.acked.Load(), Downs: g.state.downs.Load(), Resent: g.state.resent.Load(), Unsendable: g.state.unsendable.Load(),
+			Limit: g.state.limit.Load(),
 		})
 	}
 	return all
@@ -328,7 +329,9 @@ func (e *Engine) flush(ctx context.Context) {
 	for {
 		pending := false
 		for _, g := range e.gateways {
-			waits := e.bounded && !e.draining.Load() || g.state.up.Load()
+			limit := g.state.limit.Load()
+			held := limit != nil && limit.Rows == 0 // it would take the whole time, for nothing
+			waits := e.bounded && !e.draining.Load() || g.state.up.Load() && !held
 			pending = pending || waits && g.state.acked.Load() < g.state.durable.Load()
 		}
 		if !pending {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -21,6 +22,7 @@ type (
 		seen chan struct{} // closed when the gateway knows
 	}
 	confirmed struct{ seqs []uint64 }
+	due       struct{} // look at the limit again: it has changed, ends, or lets a row go
 )
 
 // ErrUnsendable is wrapped by the error of Output.Send when one of the rows can
@@ -52,6 +54,9 @@ type gateway struct {
 	ahead   map[uint64]struct{} // confirmed out of order, above acked
 	cache   []edged.Row
 	cached  int // bytes
+
+	throttle throttle
+	timer    *time.Timer // sends due; nil: there was no limit yet
 }
 
 // linkState is what the rest of the engine sees of a gateway.
@@ -66,6 +71,8 @@ type linkState struct {
 	resent  atomic.Int64
 
 	unsendable atomic.Int64 // rows passed over
+
+	limit atomic.Pointer[Limit] // nil: none. The gateway takes it away when it is over
 }
 
 // Receive is the actor's behaviour.
@@ -82,12 +89,53 @@ func (g *gateway) Receive(ctx actor.Context) {
 	case linkDown:
 		g.down(m.err)
 		close(m.seen)
+	case due:
+	case *actor.Stopping:
+		if g.timer != nil {
+			g.timer.Stop()
+		}
+		return
 	default:
 		return
 	}
 	g.durable = g.state.durable.Load()
+	g.heed(time.Now())
 	g.pump()
+	g.arm(ctx)
 }
+
+// heed takes a changed limit up, and ends one whose time is over.
+func (g *gateway) heed(now time.Time) {
+	if limit := g.state.limit.Load(); limit != g.throttle.limit {
+		g.throttle = throttle{limit: limit, next: now}
+	}
+	if g.throttle.over(now) {
+		g.log.Warn("output is not limited any more: the time of the limit is over", "stream", g.link.Stream, "output", g.link.Name)
+		g.state.limit.CompareAndSwap(g.throttle.limit, nil) // a newer one has sent a due of its own
+		g.throttle = throttle{}
+	}
+}
+
+// arm sets the timer to the next row that the limit lets go, or to the limit's end.
+func (g *gateway) arm(ctx actor.Context) {
+	if g.throttle.limit == nil {
+		if g.timer != nil {
+			g.timer.Stop()
+		}
+		return
+	}
+	now := time.Now()
+	d := g.throttle.wake(now, g.up && g.sent < g.durable && g.window() > 0).Sub(now)
+	if g.timer == nil {
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		g.timer = time.AfterFunc(d, func() { root.Send(self, due{}) })
+		return
+	}
+	g.timer.Reset(d)
+}
+
+// window returns how many more rows may be unconfirmed.
+func (g *gateway) window() int { return g.link.Window - int(g.sent-g.acked) }
 
 // tell lets the gateway know of durable rows. A gateway that is slow gets only
 // the number of the last one and reads the rows back when it is ready: the
@@ -154,10 +202,11 @@ func (g *gateway) confirm(seqs []uint64) {
 	g.state.acked.Store(g.acked)
 }
 
-// pump sends what the window allows.
+// pump sends what the window and the limit allow.
 func (g *gateway) pump() {
 	for g.up && g.sent < g.durable {
-		room := g.link.Window - int(g.sent-g.acked)
+		now := time.Now()
+		room := g.throttle.room(now, g.window())
 		if room <= 0 {
 			return
 		}
@@ -178,6 +227,7 @@ func (g *gateway) pump() {
 			g.cached -= len(rows[i].Payload)
 		}
 		g.sent += uint64(len(rows))
+		g.throttle.took(now, len(rows))
 		g.confirm(nil)
 		g.cache = g.cache[len(rows):]
 		if len(g.cache) == 0 {

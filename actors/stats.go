@@ -114,4 +114,6 @@ type LinkStatus struct {
 	Resent    int64  // rows sent again because of that
 
 	Unsendable int64 // rows passed over because they can never be sent
+
+	Limit *Limit // nil: none
 }

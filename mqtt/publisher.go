@@ -58,7 +58,7 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Publisher{session: session{cfg: cfg.withDefaults(), clean: true}}, nil
+	return &Publisher{session: session{cfg: cfg.withDefaults(), clean: true, wake: make(chan struct{}, 1)}}, nil
 }
 
 // Run connects, and connects again after a loss, until ctx ends; it then returns

@@ -19,3 +19,15 @@ func (p *Publisher) Reconnect(err error) {
 		p.link.fail(err)
 	}
 }
+
+// Wake ends the pause before the next attempt to connect, if there is one, or the next one
+// if an attempt under way fails. While connected it does nothing.
+func (p *Publisher) Wake() {
+	if p.connected.Load() {
+		return
+	}
+	select {
+	case p.wake <- struct{}{}:
+	default: // somebody has woken it already
+	}
+}

@@ -18,6 +18,9 @@ type session struct {
 	// greet, if not nil, is called before each attempt and returns the last will.
 	greet func(context.Context) (*Note, error)
 
+	// wake, if not nil, ends the pause before the next attempt. It holds one token.
+	wake chan struct{}
+
 	connected atomic.Bool
 	connects  atomic.Int64
 	lastError atomic.Pointer[error]
@@ -54,6 +57,8 @@ func (s *session) run(ctx context.Context, serve func(context.Context, *link) er
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
+		case <-s.wake:
+			timer.Stop()
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
@@ -78,6 +83,10 @@ func (s *session) once(ctx context.Context, serve func(context.Context, *link) e
 	l, err := connect(ctx, s.cfg, as)
 	if err != nil {
 		return 0, err
+	}
+	select {
+	case <-s.wake: // it wanted this connection, and is not for a later pause
+	default:
 	}
 	start := time.Now()
 	s.connects.Add(1)

@@ -217,4 +217,7 @@ func (s sink) link(l actors.LinkStatus) {
 	s.gauge("edged_output_rows_waiting", "Durable rows that are not confirmed.", float64(l.Committed-min(l.Confirmed, l.Committed)), at...)
 	s.counter("edged_output_downs_total", "Times that the output was lost.", l.Downs, at...)
 	s.counter("edged_output_rows_resent_total", "Rows sent again because of that.", l.Resent, at...)
+	if l.Limit != nil {
+		s.gauge("edged_output_throttle_rows_per_second", "What a command limits the output to, while it does; 0: it is held.", float64(l.Limit.Rows), at...)
+	}
 }

@@ -34,6 +34,8 @@ func (m *managed) ops() map[string]agent.Op {
 		"source.reconnect": agent.Do(m.reconnectSource),
 		"sink.status":      agent.Do(m.showOutbox),
 		"outbox.status":    agent.Do(m.showOutbox),
+		"outbox.throttle":  agent.Do(m.throttle),
+		"outbox.flush":     lasting(agent.Do(m.flush)),
 		"dlq.list":         agent.Do(m.listDeadLetters),
 		"dlq.purge":        agent.Do(m.purgeDeadLetters),
 		"metrics.snapshot": agent.Do(m.snapshotMetrics),
@@ -125,6 +127,8 @@ type linkResult struct {
 	Downs      int64  `json:"downs"`
 	Resent     int64  `json:"resent"`
 	Unsendable int64  `json:"unsendable"`
+
+	Limit *limitResult `json:"throttle,omitempty"`
 }
 
 func (m *managed) showOutbox(context.Context, *agent.Call, agent.None) (any, error) {
@@ -143,10 +147,14 @@ func (m *managed) outbox() outboxResult {
 		r.Outputs = append(r.Outputs, linkResult{
 			Stream: l.Stream, Output: l.Output, Up: l.Up, Committed: l.Committed, Confirmed: l.Confirmed,
 			Waiting: l.Committed - min(l.Confirmed, l.Committed), Downs: l.Downs, Resent: l.Resent, Unsendable: l.Unsendable,
+			Limit: limitOf(l.Limit),
 		})
 	}
 	return r
 }
+
+// errRecovering is the answer of operations on what is there after recovery only.
+var errRecovering = agent.Failed(protocol.CodeBusy, errors.New("the gateway is recovering: try again when it is ready"))
 
 // errNoPipeline is the answer to a name that there is not.
 func errNoPipeline(name string) error {

@@ -20,10 +20,8 @@ type checkpointResult struct {
 
 // checkpoint stores all changed states in both generations, while input goes on.
 func (m *managed) checkpoint(ctx context.Context, c *agent.Call, _ agent.None) (any, error) {
-	select {
-	case <-m.daemon.engine.Ready():
-	default:
-		return nil, agent.Failed(protocol.CodeBusy, errors.New("the gateway is recovering: try again when it is ready"))
+	if !m.daemon.ready() {
+		return nil, errRecovering
 	}
 	done, err := m.daemon.engine.Checkpoint(ctx, func(keys, of int) {
 		c.Progress(fmt.Sprintf("%d of %d keys", keys, of), 100*keys/max(of, 1))

@@ -79,6 +79,8 @@ func (o *outputs) open(up *configs.Upstream, stream string, spec query.OutputSpe
 // can never be sent.
 type publisher struct{ *mqtt.Publisher }
 
+var _ actors.Waker = publisher{}
+
 // Send implements actors.Output.
 func (p publisher) Send(rows []edged.Row) error {
 	err := p.Publisher.Send(rows)

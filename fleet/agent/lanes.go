@@ -69,11 +69,12 @@ func limit(c protocol.Command, op Op) time.Duration {
 // grace is how long an operation may take to notice that its time is over.
 const grace = 2 * time.Second
 
-// errTimeout and errCancelled are why the context of an operation ends.
-var (
-	errTimeout   = errors.New("its time is over")
-	errCancelled = errors.New("cancelled by a command")
-)
+// ErrTimeout is why the context of an operation ends whose time is over. An operation may
+// end its own with it.
+var ErrTimeout = errors.New("its time is over")
+
+// errCancelled is why the context of an operation ends that nobody wants any more.
+var errCancelled = errors.New("cancelled by a command")
 
 // run runs the operation and returns how it ended, at the latest when its time and the
 // grace are over.
@@ -85,7 +86,7 @@ func (j *job) run(parent context.Context) command.Outcome {
 	}
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
-	timer := time.AfterFunc(limit(c.Command, j.op), func() { cancel(errTimeout) })
+	timer := time.AfterFunc(limit(c.Command, j.op), func() { cancel(ErrTimeout) })
 	defer timer.Stop()
 	a.mu.Lock()
 	a.running[c.Command.ID] = cancel
@@ -142,7 +143,7 @@ func (j *job) guarded(ctx context.Context) (o command.Outcome) {
 func ending(cause error) command.Outcome {
 	code := protocol.CodeInterrupt
 	switch {
-	case errors.Is(cause, errTimeout):
+	case errors.Is(cause, ErrTimeout):
 		code = protocol.CodeTimeout
 	case errors.Is(cause, errCancelled):
 		code = protocol.CodeCancelled
