@@ -44,6 +44,9 @@ type Snapshot struct {
 	// Active is the processing time of the key's last event.
 	Active Timestamp
 
+	// Rung is how many silences of its pipeline were noticed since then.
+	Rung uint8
+
 	// Open is the number of windows that wait for time to pass. A key with open
 	// windows must be known to the clock after a restart.
 	Open int

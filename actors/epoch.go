@@ -37,6 +37,7 @@ type turn struct {
 	first, last int32
 
 	active       edged.Timestamp // of the key, when the epoch closed
+	rung         uint8           // the same
 	wantSnapshot bool
 	twin         bool // the snapshot goes to both generations
 	passivate    bool // the actor will be stopped when the epoch is committed

@@ -130,14 +130,14 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 			}
 			snap.Twin = true // nothing of it is this pipeline's to store
 		}
-		// Which ticks came between the event and the snapshot is not known. One too
-		// many changes nothing.
+		// Which ticks came between the event and the snapshot, at the pulse, is not known.
+		// One too many changes nothing.
 		beats := r.every > 0 && (snap.Open > 0 || r.beats(snap.Active, first))
 		if snap.Open == 0 && snap.Twin && !beats {
 			return nil
 		}
 		ref := r.lookup(snap.Key)
-		ref.active = snap.Active
+		ref.active, ref.rung = snap.Active, r.noticed(&snap)
 		if !snap.Twin {
 			ref.changed = 1
 		}
@@ -163,7 +163,7 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 	byActivity := func(a, b *keyRef) int { return cmp.Compare(a.active, b.active) }
 	slices.SortStableFunc(waiting, byActivity)
 	for _, ref := range waiting {
-		ref.router.stored.push(ref)
+		ref.router.await(ref)
 	}
 	slices.SortStableFunc(beating, byActivity)
 	for _, ref := range beating {

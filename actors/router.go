@@ -110,7 +110,7 @@ type router struct {
 	forks  []*router // those that continue its states
 
 	timed  []refList // by rung: had an event, and no tick that noticed the next silence
-	stored refList   // known from snapshots to have open windows; no event or tick since the start
+	stored refList   // the same, known from snapshots; no event or tick since the start
 	live   refList   // has an actor
 
 	beating    refList // had an event, and no tick since that came later than pulse
@@ -182,6 +182,25 @@ func (r *router) due(now edged.Timestamp) *keyRef {
 		look(r.stored.front, r.silences[0])
 	}
 	return due
+}
+
+// noticed returns how many silences of a key were noticed before its snapshot. Those of
+// another version of the pipeline say nothing.
+func (r *router) noticed(snap *edged.Snapshot) uint8 {
+	if snap.Seq <= r.since {
+		return 0
+	}
+	return min(snap.Rung, uint8(len(r.silences)))
+}
+
+// await lists a key that is known from a snapshot and waits for time.
+func (r *router) await(ref *keyRef) {
+	switch {
+	case ref.rung == 0:
+		r.stored.push(ref)
+	case int(ref.rung) < len(r.silences):
+		r.timed[ref.rung].push(ref)
+	}
 }
 
 // rise moves a key that is due behind the silences that a tick at now notices.

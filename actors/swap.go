@@ -249,6 +249,9 @@ func (r *router) inherit(old *router) {
 		}
 		ref := r.lookup(key)
 		ref.active = was.active
+		if slices.Equal(r.silences, old.silences) {
+			ref.rung = was.rung
+		}
 		if was.timed.list != nil && len(r.silences) > 0 {
 			waiting = append(waiting, ref)
 		}
@@ -259,7 +262,7 @@ func (r *router) inherit(old *router) {
 	order := func(a, b *keyRef) int { return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.key, b.key)) }
 	slices.SortFunc(waiting, order)
 	for _, ref := range waiting {
-		r.stored.push(ref)
+		r.await(ref)
 	}
 	slices.SortFunc(beating, order)
 	for _, ref := range beating {
