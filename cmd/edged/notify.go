@@ -105,6 +105,9 @@ func (n *notifier) follow(ctx, stop context.Context, d *daemon) {
 				n.tell(d.statusLine(alive))
 			}
 		case <-ctx.Done():
+			if stopping != nil && stop.Err() != nil { // both were done at once
+				n.send("STOPPING=1", "STATUS=draining")
+			}
 			return
 		}
 	}
