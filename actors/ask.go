@@ -5,8 +5,13 @@ import "context"
 // ask has the sequencer do something between two records. It waits while recovery runs,
 // and returns when the sequencer has taken it over: fn must tell by itself when it is done.
 func (e *Engine) ask(ctx context.Context, fn func(*sequencer)) error {
+	return hand(ctx, e, e.asks, fn)
+}
+
+// hand waits until the sequencer takes v.
+func hand[T any](ctx context.Context, e *Engine, to chan<- T, v T) error {
 	select {
-	case e.asks <- fn:
+	case to <- v:
 		return nil
 	case <-e.failed:
 		return e.failure

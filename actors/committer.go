@@ -162,7 +162,6 @@ func (e *Engine) count(out *edged.Output, p *PipelineStats, muted bool) {
 		add(&st.Duplicates, out.Duplicates)
 		add(&st.Overflow, out.Overflow)
 	}
-	add(&p.Results, len(out.Results))
 	limit := 0
 	for i := range out.Missed {
 		if out.Missed[i].Limit {

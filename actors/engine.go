@@ -46,7 +46,6 @@ type Engine struct {
 	closed    chan *epoch // to the committer
 	committed chan *epoch // back to the sequencer
 	tables    chan Table  // to the sequencer
-	swaps     chan *swapping
 	asks      chan func(*sequencer)
 	done      progress
 	failed    chan struct{} // closed by the first failure
@@ -110,7 +109,7 @@ func New(cfg Config, ports Ports) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table), swaps: make(chan *swapping), asks: make(chan func(*sequencer)),
+		stages: stages, given: ports.Tables, wall: cfg.Wall, tables: make(chan Table), asks: make(chan func(*sequencer)),
 		cfg: cfg.withDefaults(), store: ports.Store, source: ports.Source, pipelines: all, shadows: ports.Shadows,
 		links: ports.Links, bounded: ports.Bounded, since: ports.Since,
 		closed: make(chan *epoch, epochsInFlight), committed: make(chan *epoch, epochsInFlight+1),

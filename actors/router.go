@@ -106,6 +106,7 @@ type router struct {
 
 	// How it stands to the others that run, see sequencer.relate.
 	muted  bool      // it is a shadow
+	events int       // offered to keys and not yet counted
 	origin *router   // whose states it continues
 	forks  []*router // those that continue its states
 

@@ -106,8 +106,6 @@ func (s *sequencer) run(ctx context.Context) error {
 			s.tick(t)
 		case t := <-s.tableInput():
 			s.waits = &t
-		case w := <-s.e.swaps:
-			s.ask(w)
 		case ask := <-s.e.asks:
 			ask(s)
 		case <-timer.C:
@@ -190,6 +188,10 @@ func (s *sequencer) batch(b *edged.Batch) {
 
 // count makes the events public that were routed since.
 func (s *sequencer) count() {
+	for i, st := range s.e.stats.Pipelines() {
+		add(&st.Events, s.routers[i].events)
+		s.routers[i].events = 0
+	}
 	if s.events > 0 {
 		s.e.stats.Events.Add(int64(s.events))
 		s.events = 0
@@ -316,7 +318,7 @@ func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, po
 	if ep.replay {
 		return false
 	}
-	s.e.stats.Pipelines()[r.index].Events.Add(1)
+	r.events++
 	if r.muted {
 		return false
 	}

@@ -65,9 +65,8 @@ type PipelineStats struct {
 	Name       string
 	StateBytes atomic.Int64 // about, of keys with an actor
 
-	Events  atomic.Int64 // offered to a key
-	Refused atomic.Int64 // messages that it could not take; those of a shadow are not among Stats.DeadLetters
-	Results atomic.Int64
+	Events  atomic.Int64           // offered to a key
+	Refused atomic.Int64           // messages that it could not take; those of a shadow are not among Stats.DeadLetters
 	Fault   atomic.Pointer[string] // of the last message that it could not take; of shadows only
 
 	MissedLate  atomic.Int64 // windows that did not take an event because it was late for them

@@ -75,14 +75,8 @@ func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err 
 	if _, err := stagesOf(s.all); err != nil {
 		return 0, err
 	}
-	select {
-	case e.swaps <- s:
-	case <-e.failed:
-		return 0, e.failure
-	case <-e.stopped:
-		return 0, errStopped
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+	if err := e.ask(ctx, func(q *sequencer) { q.begins(s) }); err != nil {
+		return 0, err
 	}
 	select {
 	case r := <-s.result:
@@ -94,8 +88,8 @@ func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err 
 	}
 }
 
-// ask takes a swap up, unless there is one.
-func (s *sequencer) ask(swap *swapping) {
+// begins takes a swap up, unless there is one.
+func (s *sequencer) begins(swap *swapping) {
 	if s.swap != nil {
 		swap.result <- swapResult{err: ErrSwapping}
 		return

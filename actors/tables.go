@@ -14,16 +14,7 @@ import (
 // replayed. LoadTable returns when it has its place, which is before it is
 // durable, and waits while recovery runs. The same content again does nothing.
 func (e *Engine) LoadTable(ctx context.Context, t Table) error {
-	select {
-	case e.tables <- t:
-		return nil
-	case <-e.failed:
-		return e.failure
-	case <-e.stopped:
-		return errStopped
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return hand(ctx, e, e.tables, t)
 }
 
 // tableInput is where the next table comes from; nil while one waits.

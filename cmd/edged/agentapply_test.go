@@ -176,6 +176,25 @@ type shadowTrial struct {
 	payloads []string
 }
 
+// newShadowTrial starts a gateway whose windows wait for events, and publishes the first
+// 500 of so many.
+func newShadowTrial(t *testing.T, dir string, events int) (*shadowTrial, *upstream) {
+	t.Helper()
+	y := newYard(t)
+	s := &shadowTrial{yard: y, desk: y.desk()}
+	y.certify("gw-1")
+	s.config = y.config("gw-1", dir)
+	text, err := os.ReadFile(s.config)
+	y.must(err)
+	y.must(os.WriteFile(s.config, []byte(unhurried(string(text))), 0o600))
+	s.process = y.launch(s.config)
+	s.desk.online("gw-1", 0)
+	up := startUpstream(t, y.broker.URL(), "agg/#")
+	s.fleet = newFleet(t, 7, events, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
+	s.more(500)
+	return s, up
+}
+
 // more publishes some events.
 func (s *shadowTrial) more(n int) {
 	s.payloads = append(s.payloads, publish(s.t.(*testing.T), s.broker.URL(), &half{Fleet: s.fleet, left: n})...)
@@ -199,18 +218,8 @@ func (s *shadowTrial) sends(op string, version uint64, config, confirm string) p
 // windows once whatever happens.
 func TestShadow(t *testing.T) {
 	t.Parallel()
-	y := newYard(t)
-	d := y.desk()
-	y.certify("gw-1")
-	s := &shadowTrial{yard: y, desk: d, config: y.config("gw-1", t.TempDir())}
-	text, err := os.ReadFile(s.config)
-	y.must(err)
-	y.must(os.WriteFile(s.config, []byte(unhurried(string(text))), 0o600))
-	s.process = y.launch(s.config)
-	d.online("gw-1", 0)
-	up := startUpstream(t, y.broker.URL(), "agg/#")
-	s.fleet = newFleet(t, 7, 2500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
-	s.more(500)
+	s, up := newShadowTrial(t, t.TempDir(), 2500)
+	y, d := s.yard, s.desk
 	s.drops()
 
 	if a := s.sends("shadow.start", 2, unhurried(slackConfig), protocol.ConfirmOperator); a.Status != protocol.StatusDone {
@@ -306,19 +315,9 @@ func (s *shadowTrial) drops() {
 // what it would have been without it.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
-	y := newYard(t)
-	d := y.desk()
-	y.certify("gw-1")
 	dir := t.TempDir()
-	s := &shadowTrial{yard: y, desk: d, config: y.config("gw-1", dir)}
-	text, err := os.ReadFile(s.config)
-	y.must(err)
-	y.must(os.WriteFile(s.config, []byte(unhurried(string(text))), 0o600))
-	s.process = y.launch(s.config)
-	d.online("gw-1", 0)
-	up := startUpstream(t, y.broker.URL(), "agg/#")
-	s.fleet = newFleet(t, 9, 1500, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
-	s.more(500)
+	s, up := newShadowTrial(t, dir, 1500)
+	y, d := s.yard, s.desk
 
 	d.states = protocol.StateMigrate
 	wide := strings.Replace(unhurried(demoConfig), "${EDGED_WINDOW:3s}", "10m", 1)

@@ -28,8 +28,9 @@ type contract struct {
 	Gateway   string            `json:"gateway_id"`
 	Pipelines map[string]string `json:"pipelines"` // stored name ▸ fingerprint of what it makes of a journal
 
-	// Names are under which names pipelines are stored, if not under their own: those of
-	// the configuration that speaks, and of pipelines that are not configured now.
+	// Names are under which names pipelines are stored: those of the configuration that
+	// speaks, and of pipelines that are not configured now. One that is not among them is
+	// stored under its own.
 	Names map[string]identity `json:"names,omitempty"`
 
 	// Version is that of the configuration that speaks.
@@ -197,11 +198,7 @@ func settleContract(dir string, r *roles, pos edged.Position, accept, keep bool)
 	if keep && old.Shadow != nil {
 		now.carry(old.Shadow.Names)
 	}
-	before, _ := json.Marshal(old)
-	if after, err := json.Marshal(&now); err == nil && bytes.Equal(before, after) {
-		return now.Since, nil
-	}
-	return now.Since, now.write(dir)
+	return now.Since, now.replace(dir, old.text())
 }
 
 // carry keeps the names of pipelines that are not configured now.
@@ -281,13 +278,26 @@ func readContract(dir string) (*contract, error) {
 	return &c, nil
 }
 
+// text is what stands in the file.
+func (c *contract) text() []byte {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		panic("contract: " + err.Error()) // it has strings and numbers only
+	}
+	return append(text, '\n')
+}
+
+// replace writes the contract unless that is what stands there already.
+func (c *contract) replace(dir string, before []byte) error {
+	if bytes.Equal(c.text(), before) {
+		return nil
+	}
+	return c.write(dir)
+}
+
 // write replaces the file as a whole, also when power is cut.
 func (c *contract) write(dir string) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err == nil {
-		err = replaceFile(filepath.Join(dir, contractFile), append(text, '\n'))
-	}
-	if err != nil {
+	if err := replaceFile(filepath.Join(dir, contractFile), c.text()); err != nil {
 		return failed(exitStore, fmt.Errorf("write what the data is written under: %w", err))
 	}
 	return nil

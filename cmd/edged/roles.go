@@ -224,6 +224,7 @@ func (d *daemon) tidy(ctx context.Context) error {
 	if err != nil || c == nil {
 		return err
 	}
+	before := c.text()
 	running := func(name string) bool {
 		return slices.ContainsFunc(d.pipes, func(p actors.Pipeline) bool { return p.Name() == name })
 	}
@@ -254,7 +255,7 @@ func (d *daemon) tidy(ctx context.Context) error {
 			delete(c.Since, name)
 		}
 	}
-	return c.write(dir)
+	return c.replace(dir, before)
 }
 
 // inBatches calls fn until nothing is left.
