@@ -8,6 +8,8 @@ const (
 	MessageRecord RecordKind = 1 // a message of a source
 	TickRecord    RecordKind = 2 // processing time moved on
 	TableRecord   RecordKind = 3 // a reference table was loaded: Topic is its name, Payload its content
+	HoldRecord    RecordKind = 4 // a pipeline is held, or not any more: For is its name, see package actors
+	AgainRecord   RecordKind = 5 // what a record before, Of, was to pipelines, for those that did not have it then
 )
 
 // Record is one entry of the journal: everything that ever influences state,
@@ -17,9 +19,11 @@ type Record struct {
 	Kind     RecordKind
 	Time     Timestamp // processing time of the record; never decreases
 	Arrival  Timestamp // the gateway's wall clock; 0 when that cannot be trusted
-	Topic    string    // MessageRecord
-	Payload  []byte    // MessageRecord
+	Topic    string    // MessageRecord, AgainRecord
+	Payload  []byte    // MessageRecord, AgainRecord: a message; with no Topic a result of another pipeline
 	PacketID uint16    // MessageRecord: see [Message]
+	For      string    // HoldRecord, AgainRecord: the pipeline; "" for all that take the topic
+	Of       Seq       // HoldRecord: the pipeline has had what is for it up to there. AgainRecord: where it comes from
 
 	// Derived is what pipelines made of this record that other pipelines take as
 	// their input, one after the other. See package actors.
@@ -60,6 +64,7 @@ type Snapshot struct {
 
 // DeadLetter is an input that could not be processed.
 type DeadLetter struct {
+	Number   uint64 // its place among all letters of the store, from 1; known when it is read
 	Seq      Seq
 	Time     Timestamp
 	Pipeline string // "" when no pipeline was reached
@@ -103,6 +108,13 @@ type Commit struct {
 	DeadLetters []DeadLetter
 	Cursors     []Cursor // outputs that moved since the last commit
 	Sweep       *Sweep   // not nil: this commit completes a sweep
+
+	// Retried are the numbers of dead letters that are no letters any more: their
+	// messages are among the records again.
+	Retried []uint64
+
+	// Keep asks for the records behind it to be kept, whatever sweeps make of them; 0: none.
+	Keep Seq
 }
 
 // Position is where a store stands: what recovery starts from.

@@ -33,6 +33,9 @@ const (
 	ByCommand                // an operator
 )
 
+// Closes reports whether what is open is closed wherever event time is.
+func (c Cause) Closes() bool { return c == ByIdle || c == ByCommand }
+
 // String returns the word used as a metric's label.
 func (c Cause) String() string {
 	switch c {

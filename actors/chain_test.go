@@ -179,6 +179,14 @@ func (t *chainTask) Expect(_ *edged.Output, retired bool, seq edged.Seq, now edg
 	}
 }
 
+// Drain notices what it closes.
+func (t *chainTask) Drain(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
+	if t.n > 0 {
+		t.mix(uint64(seq), uint64(now))
+		t.fire(out, seq, edged.ByCommand)
+	}
+}
+
 func (t *chainTask) End(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
 	t.fire(out, seq, edged.ByEnd)
 }
@@ -246,6 +254,7 @@ func chainLinks(pipes []*chainPipeline) (links []Link, outs map[string]*toyOutpu
 type chainOracle struct {
 	pipes []*chainPipeline
 	muted map[string]bool       // by pipeline
+	held  map[string]bool       // by pipeline
 	keys  map[string]*oracleKey // by pipeline and key
 	rows  map[string][]string   // by stream
 	out   edged.Output
@@ -259,7 +268,7 @@ type oracleKey struct {
 }
 
 func newChainOracle(pipes []*chainPipeline) *chainOracle {
-	o := &chainOracle{keys: map[string]*oracleKey{}, rows: map[string][]string{}}
+	o := &chainOracle{held: map[string]bool{}, keys: map[string]*oracleKey{}, rows: map[string][]string{}}
 	for _, p := range pipes {
 		o.pipes = append(o.pipes, p.Clone().(*chainPipeline))
 	}
@@ -279,6 +288,10 @@ func (o *chainOracle) take(journal []edged.Record, end bool) {
 			}
 			continue
 		}
+		if rec.Kind == edged.HoldRecord {
+			standing, _ := standingOf(rec)
+			o.held[rec.For] = standing != Flowing
+		}
 		o.record(rec, "", nil, end && i == len(journal)-1)
 	}
 }
@@ -290,7 +303,7 @@ func (o *chainOracle) record(rec *edged.Record, up string, results []edged.Resul
 			continue
 		}
 		var texts []string
-		if up == "" && rec.Kind == edged.MessageRecord {
+		if up == "" && (rec.Kind == edged.MessageRecord || rec.Kind == edged.AgainRecord && rec.For == "") {
 			texts = []string{string(rec.Payload)}
 		}
 		for i := range results {
@@ -304,9 +317,16 @@ func (o *chainOracle) record(rec *edged.Record, up string, results []edged.Resul
 				texts = append(texts, string(text))
 			}
 		}
+		if o.held[p.name] {
+			texts = nil
+		}
+		if rec.Kind == edged.AgainRecord && rec.For == p.name {
+			texts = []string{string(rec.Payload)}
+		}
 		o.out = edged.Output{}
 		o.events(p, rec, texts)
 		o.ticks(p, rec, end)
+		o.drain(p, rec)
 		made := slices.Clone(o.out.Results)
 		for i := range made {
 			if s := p.stream(); !o.muted[p.name] {
@@ -360,16 +380,10 @@ func (o *chainOracle) events(p *chainPipeline, rec *edged.Record, texts []string
 }
 
 func (o *chainOracle) ticks(p *chainPipeline, rec *edged.Record, end bool) {
-	if rec.Kind != edged.TickRecord {
+	if rec.Kind != edged.TickRecord || o.held[p.name] {
 		return
 	}
-	var mine []*oracleKey
-	for _, name := range slices.Sorted(maps.Keys(o.keys)) {
-		if strings.HasPrefix(name, p.name+"\x00") {
-			mine = append(mine, o.keys[name])
-		}
-	}
-	for _, k := range mine {
+	for _, k := range o.of(p) {
 		rung := passed(p.silences, k.rung, rec.Time.Sub(k.active))
 		silent := rung > k.rung
 		beats := k.beats && p.every > 0
@@ -380,6 +394,27 @@ func (o *chainOracle) ticks(p *chainPipeline, rec *edged.Record, end bool) {
 		case silent || beats:
 			k.rung = rung
 			k.task.Tick(&o.out, rec.Seq, rec.Time)
+		}
+	}
+}
+
+// of returns the keys of a pipeline, in the order of their names.
+func (o *chainOracle) of(p *chainPipeline) (mine []*oracleKey) {
+	for _, name := range slices.Sorted(maps.Keys(o.keys)) {
+		if strings.HasPrefix(name, p.name+"\x00") {
+			mine = append(mine, o.keys[name])
+		}
+	}
+	return mine
+}
+
+func (o *chainOracle) drain(p *chainPipeline, rec *edged.Record) {
+	if rec.Kind != edged.HoldRecord || rec.For != p.name {
+		return
+	}
+	if _, drained := standingOf(rec); drained {
+		for _, k := range o.of(p) {
+			k.task.Drain(&o.out, rec.Seq, rec.Time)
 		}
 	}
 }

@@ -88,9 +88,8 @@ func (s *sequencer) hasten(ep *epoch) {
 	if w == nil || w.generation == 0 {
 		return
 	}
-	if s.sweep.sorting != nil && ep.idle() {
-		s.sweep.left = <-s.sweep.sorting
-		s.sweep.sorting = nil
+	if ep.idle() {
+		s.sweep.sorted()
 	}
 	select {
 	case w.steps <- [2]int{s.sweep.taken, s.sweep.taken + len(s.sweep.left)}:

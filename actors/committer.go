@@ -94,6 +94,7 @@ func (e *Engine) firstSeq(ep *epoch) edged.Seq {
 // assemble builds the commit of an epoch.
 func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 	c.Generation, c.Time, c.Records = ep.generation, ep.time, ep.records
+	c.Keep, c.Retried = ep.keep, ep.retried
 	c.DeadLetters, c.Cursors, c.Sweep = append(c.DeadLetters, ep.dead...), ep.cursors, ep.sweep
 	if n := len(ep.records); n > 0 {
 		e.last = ep.records[n-1].Seq

@@ -47,6 +47,10 @@ type Config struct {
 	// The broker then holds the input; nothing is dropped. Default 1 GiB.
 	OutboxBytesMax int64
 
+	// HeldBytesMax bounds the journal that is kept for a pipeline that is held: beyond it
+	// the pipeline goes on by itself. Default 256 MiB.
+	HeldBytesMax int64
+
 	// SampleBytesMax is how much of a poisonous payload its dead letter keeps. Default 4 KiB.
 	SampleBytesMax int
 
@@ -82,6 +86,7 @@ func (c Config) withDefaults() Config {
 	defaulted(&c.ActiveKeysMax, 200_000)
 	defaulted(&c.SweepBytes, 8<<20)
 	defaulted(&c.OutboxBytesMax, 1<<30)
+	defaulted(&c.HeldBytesMax, 256<<20)
 	defaulted(&c.SampleBytesMax, 4096)
 	defaulted(&c.DrainTimeout, 5*time.Second)
 	defaulted(&c.Logger, slog.New(slog.DiscardHandler))
@@ -107,6 +112,7 @@ func (c Config) Validate() error {
 	check(c.ActiveKeysMax > 0, "active keys %d: must be positive", c.ActiveKeysMax)
 	check(c.SweepBytes > 0, "sweep bytes %d: must be positive", c.SweepBytes)
 	check(c.OutboxBytesMax > 0, "outbox bytes %d: must be positive", c.OutboxBytesMax)
+	check(c.HeldBytesMax > 0, "held bytes %d: must be positive", c.HeldBytesMax)
 	check(c.SampleBytesMax > 0, "sample bytes %d: must be positive", c.SampleBytesMax)
 	return errors.Join(errs...)
 }

@@ -360,7 +360,7 @@ func (e *Engine) lastCommit() error {
 	if len(cursors) == 0 {
 		return nil
 	}
-	if err := e.store.Commit(&edged.Commit{Time: e.seq.clock.now, Generation: e.seq.sweep.generation, Cursors: cursors}); err != nil {
+	if err := e.store.Commit(&edged.Commit{Time: e.seq.clock.now, Generation: e.seq.sweep.generation, Cursors: cursors, Keep: e.seq.keep()}); err != nil {
 		return fmt.Errorf("last commit: %w", err)
 	}
 	return nil

@@ -14,6 +14,7 @@ const (
 	derivedEntry           // an event made of another pipeline's result
 	expectEntry            // the key is to have events
 	retireEntry            // the key is not to have any more
+	drainEntry             // what is open is to be closed
 	tickEntry
 	endEntry
 )
@@ -83,6 +84,7 @@ type epoch struct {
 	records []edged.Record
 	acks    []uint64
 	bytes   int
+	again   int  // of its records, those of pipelines that are resuming
 	derived int  // bytes of Derived in its records
 	ticks   bool // there is a TickRecord among them
 	ends    bool // the record is the end of a bounded input
@@ -92,6 +94,8 @@ type epoch struct {
 	values  []edged.Value
 	dead    []edged.DeadLetter
 
+	keep        edged.Seq // the records behind it are kept; 0: none
+	retried     []uint64
 	generation  uint64
 	sweep       *edged.Sweep // completed by this epoch
 	cursors     []edged.Cursor
@@ -113,7 +117,8 @@ func (ep *epoch) reset(number uint64, replay bool) {
 	ep.records, ep.entries, ep.turns = ep.records[:0], ep.entries[:0], ep.turns[:0]
 	ep.values, ep.acks, ep.dead = ep.values[:0], ep.acks[:0], nil
 	ep.number, ep.replay, ep.bytes = number, replay, 0
-	ep.derived, ep.ticks, ep.ends = 0, false, false
+	ep.again, ep.derived, ep.ticks, ep.ends = 0, 0, false, false
+	ep.keep, ep.retried = 0, nil
 	ep.sweep, ep.cursors, ep.passivating, ep.swept = nil, nil, nil, 0
 }
 

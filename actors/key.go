@@ -34,7 +34,7 @@ type keys struct {
 	dispatcher *dispatcher
 	skips      *skips
 	sampleMax  int
-	tables     atomic.Bool // there are reference tables
+	looksBack  atomic.Bool // records refer to those before: there are reference tables, or holds
 	outputs    sync.Pool   // of *edged.Output
 	await      func(epoch uint64) error
 }
@@ -137,6 +137,8 @@ func (k *keyActor) fold(t *turn) {
 			k.task.Expect(out, en.kind == retireEntry, en.event.Seq, en.time)
 		case tickEntry:
 			k.task.Tick(out, en.event.Seq, en.time)
+		case drainEntry:
+			k.task.Drain(out, en.event.Seq, en.time)
 		case endEntry:
 			k.task.End(out, en.event.Seq, en.time)
 		}

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"edged"
@@ -19,6 +20,7 @@ type MemoryStore struct {
 	rows      map[string][]edged.Row
 	first     map[string]uint64 // sequence number of rows[0]
 	dead      []edged.DeadLetter
+	retried   map[uint64]bool // of these, by number
 	waiting   int64
 	outputs   map[string]map[string]uint64
 }
@@ -31,7 +33,7 @@ func NewMemoryStore(links ...Link) *MemoryStore {
 	m := &MemoryStore{
 		position:  edged.Position{Streams: map[string]uint64{}},
 		snapshots: map[string]edged.Snapshot{}, rows: map[string][]edged.Row{}, first: map[string]uint64{},
-		outputs: map[string]map[string]uint64{},
+		outputs: map[string]map[string]uint64{}, retried: map[uint64]bool{},
 	}
 	for _, l := range links {
 		if m.outputs[l.Stream] == nil {
@@ -93,7 +95,16 @@ func (m *MemoryStore) Commit(c *edged.Commit) error {
 		}
 		m.snapshots[id] = s
 	}
-	m.dead = append(m.dead, c.DeadLetters...)
+	for _, n := range c.Retried {
+		if m.retried[n] || n == 0 || n > uint64(len(m.dead)) {
+			return fmt.Errorf("dead letter %d of %d is retried twice, or is none", n, len(m.dead))
+		}
+		m.retried[n] = true
+	}
+	for _, d := range c.DeadLetters {
+		d.Number = uint64(len(m.dead)) + 1
+		m.dead = append(m.dead, d)
+	}
 	if c.Sweep != nil {
 		m.position.Sweep = *c.Sweep
 	}
@@ -149,9 +160,10 @@ func (m *MemoryStore) Snapshot(pipeline, key string) (edged.Snapshot, bool, erro
 func (m *MemoryStore) Snapshots(fn func(edged.Snapshot) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, id := range m.order {
+	for _, id := range slices.Clone(m.order) {
+		snap := m.snapshots[id]
 		m.mu.Unlock()
-		err := fn(m.snapshots[id])
+		err := fn(snap)
 		m.mu.Lock()
 		if err != nil {
 			return err
@@ -162,7 +174,10 @@ func (m *MemoryStore) Snapshots(fn func(edged.Snapshot) error) error {
 
 // Skips calls fn for every record that replay must pass over.
 func (m *MemoryStore) Skips(fn func(pipeline, key string, seq edged.Seq) error) error {
-	for _, d := range m.DeadLetters() {
+	m.mu.Lock()
+	dead := m.dead
+	m.mu.Unlock()
+	for _, d := range dead {
 		if d.Skip {
 			if err := fn(d.Pipeline, d.Key, d.Seq); err != nil {
 				return err
@@ -172,11 +187,16 @@ func (m *MemoryStore) Skips(fn func(pipeline, key string, seq edged.Seq) error) 
 	return nil
 }
 
-// DeadLetters returns all dead letters.
-func (m *MemoryStore) DeadLetters() []edged.DeadLetter {
+// DeadLetters returns all dead letters that were not retried.
+func (m *MemoryStore) DeadLetters() (all []edged.DeadLetter) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return append([]edged.DeadLetter(nil), m.dead...)
+	for _, d := range m.dead {
+		if !m.retried[d.Number] {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // Rows returns rows after the given one.
@@ -200,6 +220,16 @@ func (m *MemoryStore) Rows(stream string, after uint64, maxBytes int) ([]edged.R
 		n++
 	}
 	return append([]edged.Row(nil), rows[skip:skip+n]...), nil
+}
+
+// JournalBytes returns about how much the records behind the given one take.
+func (m *MemoryStore) JournalBytes(after edged.Seq) (bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := len(m.journal) - 1; i >= 0 && m.journal[i].Seq > after; i-- {
+		bytes += recordCost(&m.journal[i])
+	}
+	return bytes
 }
 
 // OutboxBytes returns the bytes of the rows that wait for an output.

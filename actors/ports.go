@@ -89,6 +89,9 @@ type Task interface {
 	// Expect tells that the key is to have events from now on, or, when it is retired,
 	// not any more. Telling it again changes nothing.
 	Expect(out *edged.Output, retired bool, seq edged.Seq, now edged.Timestamp)
+	// Drain closes what is open, as far as events before can say when it would end. It
+	// changes nothing where nothing is open.
+	Drain(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 	// End tells that no event will ever come.
 	End(out *edged.Output, seq edged.Seq, now edged.Timestamp)
 
@@ -111,6 +114,7 @@ type Store interface {
 	Skips(fn func(pipeline, key string, seq edged.Seq) error) error
 	Rows(stream string, after uint64, maxBytes int) ([]edged.Row, error)
 	OutboxBytes() int64
+	JournalBytes(after edged.Seq) int64 // about, of the records behind it
 }
 
 // Source delivers messages until ctx ends or deliver fails. deliver may block.

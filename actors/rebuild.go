@@ -20,8 +20,8 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 	}
 	floor := k.keys.store.Position().Floor
 	from := max(k.applied, floor)
-	if k.keys.tables.Load() {
-		from = floor // the tables of then may have been journaled before the snapshot
+	if k.keys.looksBack.Load() {
+		from = floor // what holds of then may have been journaled before the snapshot
 	}
 	return k.keys.store.Replay(from, func(rec *edged.Record) error {
 		if before == 0 || rec.Seq < before {
@@ -41,6 +41,7 @@ type history struct {
 	event    edged.Event
 	out      edged.Output
 	expected expectation
+	held     bool
 
 	active edged.Timestamp // of the last event
 	known  bool            // there was an event or a snapshot
@@ -59,15 +60,24 @@ func (h *history) fold(rec *edged.Record) {
 		}
 		return
 	}
+	if rec.Kind == edged.HoldRecord && rec.For == h.pipeline.Name() && rec.Seq > h.router.since {
+		standing, drained := standingOf(rec)
+		h.held = standing != Flowing
+		h.drain(rec, drained)
+	}
 	if rec.Seq <= k.applied || rec.Seq <= h.router.since {
 		return
 	}
 	h.out.Reset()
-	if rec.Kind == edged.MessageRecord && h.router.upstream == "" && h.pipeline.Accepts(rec.Topic) {
+	switch {
+	case rec.Kind == edged.AgainRecord && rec.For == h.pipeline.Name() && rec.Topic == "":
+		keep, poison := h.pipeline.Derive(h.blank(rec), rec.Payload)
+		h.take(rec, keep && poison == nil)
+	case h.messages(rec):
 		keep, poison := h.pipeline.Decode(h.blank(rec), rec.Topic, rec.Payload)
 		h.take(rec, keep && poison == nil)
 	}
-	for d := (derivedReader{rest: rec.Derived}); h.router.upstream != ""; {
+	for d := (derivedReader{rest: rec.Derived}); h.router.upstream != "" && !h.held; {
 		name, body, ok := d.next()
 		if !ok {
 			break
@@ -77,10 +87,31 @@ func (h *history) fold(rec *edged.Record) {
 			h.take(rec, keep && poison == nil)
 		}
 	}
-	if rec.Kind == edged.TickRecord {
+	if rec.Kind == edged.TickRecord && !h.held {
 		h.tick(rec)
 	}
 	k.applied = rec.Seq
+}
+
+// messages reports whether a record is a message for the pipeline.
+func (h *history) messages(rec *edged.Record) bool {
+	switch {
+	case rec.Kind == edged.AgainRecord && rec.For != "":
+		return rec.For == h.pipeline.Name()
+	case rec.Kind == edged.AgainRecord || rec.Kind == edged.MessageRecord:
+		return h.router.upstream == "" && !h.held && h.pipeline.Accepts(rec.Topic)
+	}
+	return false
+}
+
+// drain is what sequencer.setHold is to a live key.
+func (h *history) drain(rec *edged.Record, drained bool) {
+	if !drained || !h.known || rec.Seq <= h.key.applied {
+		return
+	}
+	if !h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq, tick: true}) {
+		h.key.task.Drain(&h.out, rec.Seq, rec.Time)
+	}
 }
 
 // blank returns the event to decode into.

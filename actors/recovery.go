@@ -204,8 +204,13 @@ func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) 
 			return err
 		}
 		if clean {
-			if rec.Kind == edged.TableRecord {
+			switch rec.Kind {
+			case edged.TableRecord:
 				s.setTable(nil, rec)
+			case edged.HoldRecord:
+				s.setHold(nil, rec)
+			case edged.AgainRecord:
+				s.noteAgain(rec)
 			}
 			s.next = rec.Seq + 1
 			return nil

@@ -103,6 +103,8 @@ type router struct {
 	since    edged.Seq // records up to here are not for this pipeline
 	refs     map[string]*keyRef
 	expected expectation
+	hold     hold
+	drains   int // being prepared: no key may be forgotten
 
 	// How it stands to the others that run, see sequencer.relate.
 	muted  bool      // it is a shadow
@@ -269,7 +271,7 @@ func (r *router) wake(now edged.Timestamp, refs []*keyRef) []*keyRef {
 
 // rest forgets a key that has no actor, unless time or a sweep must reach it.
 func (r *router) rest(ref *keyRef) {
-	if ref.pid == nil && ref.timed.list == nil && ref.beat.list == nil && ref.changed == 0 {
+	if r.drains == 0 && ref.pid == nil && ref.timed.list == nil && ref.beat.list == nil && ref.changed == 0 {
 		ref.gone = true
 		delete(r.refs, ref.key)
 	}

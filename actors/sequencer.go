@@ -43,11 +43,14 @@ type sequencer struct {
 	wave    int      // the stage whose turns are being processed
 	flowing []caused // kept memory of gather
 
-	tables  map[string][]byte // the content of each, as journaled last
-	waits   *Table            // for an epoch of its own to begin with
-	swap    *swapping         // under way; nil: none
-	storing *storing          // the checkpoint under way; nil: none
-	retable bool              // they must be journaled again before any other record
+	tables   map[string][]byte // the content of each, as journaled last
+	waits    *Table            // for an epoch of its own to begin with
+	turning  []turning         // the same
+	retrying []retrying        // waits for room
+	joins    bool              // the input stands still until those that are resuming go on
+	swap     *swapping         // under way; nil: none
+	storing  *storing          // the checkpoint under way; nil: none
+	restate  bool              // tables and holds must be journaled again before any other record
 
 	open     *epoch
 	free     []*epoch
@@ -81,6 +84,9 @@ func (s *sequencer) run(ctx context.Context) error {
 	for {
 		s.begin()
 		if s.swapStep() && s.open.idle() {
+			continue
+		}
+		if s.join() {
 			continue
 		}
 		done := s.fill()
@@ -120,10 +126,13 @@ func (s *sequencer) fill() (done bool) {
 	if s.blocked && s.e.draining.Load() {
 		s.over = true // what is not sequenced stays with the broker
 	}
+	s.retry()
+	s.catchUp(againShare * s.cfg.EpochEventsMax / 4)
 	for !s.over && s.hasRoom() {
 		b, ok, closed := s.e.intake.take()
 		if !ok {
 			s.over = closed
+			s.catchUp(s.cfg.EpochEventsMax)
 			break
 		}
 		s.batch(&b)
@@ -132,7 +141,8 @@ func (s *sequencer) fill() (done bool) {
 }
 
 func (s *sequencer) hasRoom() bool {
-	return !s.blocked && !s.frozen() && s.waits == nil && len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
+	return !s.blocked && !s.frozen() && !s.joins && s.waits == nil && len(s.turning) == 0 &&
+		len(s.open.records) < s.cfg.EpochEventsMax && s.open.bytes < s.cfg.EpochBytesMax
 }
 
 // untilClose returns how long the open epoch may still wait; 0 means close now.
@@ -201,11 +211,16 @@ func (s *sequencer) count() {
 // record journals and routes a new record. The journal will be cut where the
 // newest sweep started, so what comes first there is what messages refer to.
 func (s *sequencer) record(rec *edged.Record) {
-	if s.retable {
-		s.retable = false
+	if s.restate {
+		s.restate = false
 		for _, name := range slices.Sorted(maps.Keys(s.tables)) {
 			// Also the one that rec replaces: what it said tells which keys are retired.
 			s.enter(&edged.Record{Kind: edged.TableRecord, Time: rec.Time, Topic: name, Payload: s.tables[name]})
+		}
+		for _, r := range s.routers {
+			if r.hold.held() {
+				s.enter(r.stands(rec.Time))
+			}
 		}
 	}
 	s.enter(rec)
@@ -220,7 +235,7 @@ func (s *sequencer) enter(rec *edged.Record) {
 
 // recordCost is about what a record takes in the journal.
 func recordCost(rec *edged.Record) int64 {
-	return int64(len(rec.Payload) + len(rec.Topic) + len(rec.Derived) + 16)
+	return int64(len(rec.Payload) + len(rec.Topic) + len(rec.For) + len(rec.Derived) + 16)
 }
 
 // route puts a record and what it means for the keys into the open epoch. It is
@@ -240,6 +255,10 @@ func (s *sequencer) route(rec *edged.Record) {
 		}
 	case edged.TableRecord:
 		s.setTable(ep, rec)
+	case edged.HoldRecord:
+		s.setHold(ep, rec)
+	case edged.AgainRecord:
+		s.again(ep, rec)
 	default:
 		s.message(ep, rec)
 	}
@@ -260,7 +279,9 @@ func (s *sequencer) message(ep *epoch, rec *edged.Record) {
 	for _, r := range s.stages[0] {
 		if r.pipeline.Accepts(rec.Topic) {
 			taken = true
-			s.offer(ep, r, rec)
+			if !r.hold.held() {
+				s.offer(ep, r, rec)
+			}
 		}
 	}
 	if !taken {
@@ -355,6 +376,9 @@ func (s *sequencer) reject(ep *epoch, rec *edged.Record, pipeline, cause, detail
 // wake gives the keys of a stage that a tick is for their entries.
 func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
 	for _, r := range s.stages[stage] {
+		if r.hold.held() {
+			continue
+		}
 		s.woken = r.wake(rec.Time, s.woken[:0])
 		for _, ref := range s.woken {
 			s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: tickEntry})
@@ -366,14 +390,15 @@ func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
 // tick moves processing time, and journals that it did when a key waits for it.
 func (s *sequencer) tick(t time.Time) {
 	e := s.e
-	behind := s.more || s.frozen() || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
+	behind := s.more || s.frozen() || s.joins || s.blocked || s.inFlight >= epochsInFlight || e.intake.level() > 0 || s.window.full(s.unacked)
 	before := s.clock.now
 	s.clock.tick(t, !behind && e.source.Connected(), 2*s.cfg.TickInterval)
 	s.checkOutbox()
+	s.boundHolds()
 	if s.swap != nil {
 		s.swap.calm(s.next)
 	}
-	if s.frozen() {
+	if s.frozen() || s.joins {
 		return
 	}
 	if !e.bounded && !s.over && s.awaited(before) {
@@ -395,6 +420,9 @@ func (s *sequencer) tick(t time.Time) {
 func (s *sequencer) awaited(before edged.Timestamp) bool {
 	under := s.open.ticks || s.waving != nil && s.waving.ticks
 	for _, r := range s.routers {
+		if r.hold.held() {
+			continue
+		}
 		if r.pulses(before, s.clock.now) || r.due(s.clock.now) != nil && (r.stage == 0 || !under) {
 			return true
 		}
@@ -442,6 +470,7 @@ func (s *sequencer) checkpoint() (more bool) {
 	s.sweep.cancel()
 	s.sweep.generation++
 	s.open.sweep = &edged.Sweep{Generation: s.sweep.generation, Start: s.next - 1}
+	s.restates()
 	return true
 }
 
@@ -473,7 +502,7 @@ func (s *sequencer) endStage(ep *epoch, stage int) {
 // close ends the open epoch, hands its turns to the actors and opens the next.
 func (s *sequencer) close() {
 	ep := s.open
-	ep.time = s.clock.now
+	ep.time, ep.keep = s.clock.now, s.keep()
 	if !ep.replay {
 		s.window.observe(s.unacked)
 		s.plan(ep)
@@ -505,7 +534,7 @@ func (s *sequencer) plan(ep *epoch) {
 			s.swap.passes++
 		}
 		s.storeAll()
-		s.retable = len(s.tables) > 0
+		s.restates()
 		if !s.flows(ep) {
 			s.sweep.collect(s.routers)
 		}

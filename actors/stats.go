@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"edged"
 )
 
 // Stats counts what the engine did since it started. All fields may be read at
@@ -29,6 +31,7 @@ type Stats struct {
 	Keys        atomic.Int64 // keys with an actor
 	OpenWindows atomic.Int64 // of keys with an actor
 
+	HoldsEnded    atomic.Int64 // pipelines that went on because too much was kept for them
 	Epochs        atomic.Int64
 	Snapshots     atomic.Int64
 	Sweeps        atomic.Int64
@@ -77,6 +80,28 @@ type PipelineStats struct {
 	Historical  atomic.Int64 // events taken by the backlog's windows
 	Retractions atomic.Int64 // panes taken back
 	Alarms      atomic.Int64 // alarm events
+
+	standing atomic.Uint32
+	upTo     atomic.Uint64
+	kept     atomic.Int64
+	spoilt   atomic.Pointer[string]
+}
+
+// HoldStatus is how a pipeline stands to the journal.
+type HoldStatus struct {
+	Standing Standing
+	UpTo     edged.Seq // held: it has had what is for it up to this record
+	Kept     int64     // bytes of the journal that are kept for it, as of the last tick
+	Fault    string    // why it could not go on, "" if it could
+}
+
+// Hold returns how the pipeline stands.
+func (p *PipelineStats) Hold() HoldStatus {
+	h := HoldStatus{Standing: Standing(p.standing.Load()), UpTo: edged.Seq(p.upTo.Load()), Kept: p.kept.Load()}
+	if fault := p.spoilt.Load(); fault != nil {
+		h.Fault = *fault
+	}
+	return h
 }
 
 // CommitBounds are the upper bounds of the buckets of Stats.Commit.

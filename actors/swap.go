@@ -94,9 +94,27 @@ func (s *sequencer) begins(swap *swapping) {
 		swap.result <- swapResult{err: ErrSwapping}
 		return
 	}
+	if err := s.holdsBack(swap); err != nil {
+		swap.result <- swapResult{err: err}
+		return
+	}
 	s.swap = swap
 	swap.stores = slices.ContainsFunc(swap.all, func(p Pipeline) bool { return !slices.Contains(s.e.pipelines, p) }) ||
 		slices.ContainsFunc(s.e.pipelines, func(p Pipeline) bool { return !swap.continues(p) })
+}
+
+// holdsBack returns why pipelines that are held do not let a swap happen: what they have
+// missed is for them, and not for what would be in their place or begin with their states.
+func (s *sequencer) holdsBack(w *swapping) error {
+	for _, r := range s.routers {
+		name := r.pipeline.Name()
+		if !r.hold.held() || slices.Contains(w.Pipelines, r.pipeline) &&
+			!slices.ContainsFunc(w.all, func(p Pipeline) bool { return p.Origin() == name }) {
+			continue
+		}
+		return fmt.Errorf("pipeline %s is %s (%w): let it go on before it is replaced, removed or tried in another version", name, r.hold.standing, ErrHeld)
+	}
+	return nil
 }
 
 // continues reports whether a pipeline that runs goes on, or another one with its states.
@@ -157,9 +175,9 @@ func (w *swapping) calm(next edged.Seq) {
 // exchange puts the new in the place of the old. Nothing is in flight.
 func (s *sequencer) exchange(w *swapping) error {
 	e, old := s.e, s.routers
-	if s.sweep.sorting != nil { // it looks at routers
-		s.sweep.left = <-s.sweep.sorting
-		s.sweep.sorting = nil
+	s.sweep.sorted()
+	if err := s.holdsBack(w); err != nil {
+		return err
 	}
 	for _, p := range w.all {
 		if err := s.restorable(p); err != nil {

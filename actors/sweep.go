@@ -60,7 +60,18 @@ func (s *sweep) collect(routers []*router) {
 }
 
 // cancel forgets a sweep that is running.
-func (s *sweep) cancel() { s.running, s.waiting, s.left, s.sorting = false, false, nil, nil }
+func (s *sweep) cancel() {
+	s.sorted()
+	s.running, s.waiting, s.left = false, false, nil
+}
+
+// sorted waits for the keys of the sweep to be sorted. Until then routers must not change.
+func (s *sweep) sorted() {
+	if s.sorting != nil {
+		s.left = <-s.sorting
+		s.sorting = nil
+	}
+}
 
 // step adds snapshots to the epoch and reports whether the sweep is complete
 // with it.

@@ -25,16 +25,31 @@ func (s *sequencer) tableInput() <-chan Table {
 	return s.e.tables
 }
 
-// begin lets a table in that waits. Where pipelines take the results of others, it
-// must be the first record of an epoch with nothing before it on its way: what is
-// derived from earlier records is decoded after these, and must not see it.
+// begin lets a table in that waits, or lets a pipeline change its standing. Where
+// pipelines take the results of others, that must be the first record of an epoch with
+// nothing before it on its way: what is derived from earlier records comes after these,
+// and must not see it.
 func (s *sequencer) begin() {
-	if s.waits == nil || s.frozen() || len(s.stages) > 1 && (s.waving != nil || len(s.open.records) > 0) {
+	if s.waits == nil && len(s.turning) == 0 || s.frozen() || !s.fresh() {
+		return
+	}
+	if s.waits == nil {
+		s.turns()
 		return
 	}
 	t := *s.waits
 	s.waits = nil
 	s.load(t)
+}
+
+// fresh reports whether the next record is the first of an epoch, as far as that matters.
+func (s *sequencer) fresh() bool {
+	return len(s.stages) == 1 || s.waving == nil && len(s.open.records) == 0
+}
+
+// restates has what later records refer to journaled again: the journal will be cut here.
+func (s *sequencer) restates() {
+	s.restate = len(s.tables) > 0 || slices.ContainsFunc(s.routers, func(r *router) bool { return r.hold.held() })
 }
 
 // load journals a table if its content is new.
@@ -58,7 +73,7 @@ func (s *sequencer) setTable(ep *epoch, rec *edged.Record) {
 			s.tables = map[string][]byte{}
 		}
 		s.tables[rec.Topic] = rec.Payload
-		s.e.keys.tables.Store(true)
+		s.e.keys.looksBack.Store(true)
 		for _, r := range s.routers {
 			r.pipeline.SetTable(rec.Topic, rec.Payload)
 		}
@@ -137,7 +152,9 @@ func (s *sequencer) keepTables(tables []Table) {
 // last complete sweep, where the journal will be cut.
 func (s *sequencer) startTables(tables []Table, last edged.Seq) {
 	s.keepTables(tables)
-	s.retable = len(s.tables) > 0 && last == s.next-1
+	if last == s.next-1 {
+		s.restates()
+	}
 	for _, t := range tables {
 		s.load(t)
 	}

@@ -111,6 +111,10 @@ func (t *toyTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 
 func (t *toyTask) Expect(*edged.Output, bool, edged.Seq, edged.Timestamp) {}
 
+func (t *toyTask) Drain(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
+	t.fire(out, seq, edged.ByCommand)
+}
+
 func (t *toyTask) End(out *edged.Output, seq edged.Seq, _ edged.Timestamp) {
 	t.fire(out, seq, edged.ByEnd)
 }

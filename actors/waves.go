@@ -108,7 +108,7 @@ func (s *sequencer) offerDerived(ep *epoch, rec *edged.Record, stage int) {
 			return
 		}
 		for _, r := range s.stages[stage] {
-			if r.upstream == string(name) {
+			if r.upstream == string(name) && !r.hold.held() {
 				s.offerResult(ep, r, rec, body)
 			}
 		}

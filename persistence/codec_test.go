@@ -39,6 +39,8 @@ func FuzzRecordFrame(f *testing.F) {
 		p.record(&edged.Record{Kind: edged.TickRecord, Time: 6, Derived: []byte("e")})
 		p.record(&edged.Record{Kind: edged.MessageRecord, Time: 6, Arrival: 9, Topic: "a/2/x", Payload: []byte("x")})
 		p.record(&edged.Record{Kind: edged.TableRecord, Time: 6, Topic: "sites", Payload: []byte("a,b")})
+		p.record(&edged.Record{Kind: edged.HoldRecord, Time: 6, For: "p", Payload: []byte{1}})
+		p.record(&edged.Record{Kind: edged.AgainRecord, Time: 7, Arrival: 9, Topic: "a/2/x", For: "p", Of: 300, Payload: []byte("x"), Derived: []byte("e")})
 	}))
 	f.Add([]byte(oldFrame[:len(oldFrame)-frameTail]))
 	f.Add(make([]byte, frameHead))
@@ -82,7 +84,7 @@ func FuzzRecordFrame(f *testing.F) {
 					w.Topic, r.Topic = "", ""
 				}
 				if r.Seq != w.Seq || r.Time != w.Time || r.Topic != w.Topic || r.PacketID != w.PacketID || r.Kind != w.Kind ||
-					r.Arrival != w.Arrival || !bytes.Equal(r.Payload, w.Payload) || !bytes.Equal(r.Derived, w.Derived) {
+					r.Arrival != w.Arrival || r.For != w.For || r.Of != w.Of || !bytes.Equal(r.Payload, w.Payload) || !bytes.Equal(r.Derived, w.Derived) {
 					t.Fatalf("%+v became %+v", w, r)
 				}
 			}

@@ -58,7 +58,8 @@ func (s *Store) appendJournal(tx *bbolt.Tx, next *state, c *edged.Commit) error 
 		next.Release = max(next.Release, next.Sweep.Start)
 		next.Sweep = sweep{Generation: c.Sweep.Generation, Start: c.Sweep.Start}
 	}
-	if err := j.drop(tx, uint64(next.Release)); err != nil || next.floor() == floor {
+	next.Keep = c.Keep
+	if err := j.drop(tx, uint64(next.droppable())); err != nil || next.floor() == floor {
 		return err
 	}
 	return dropSkips(tx, uint64(next.floor())+1)
@@ -94,10 +95,13 @@ func (s *Store) appendOutbox(tx *bbolt.Tx, next *state, c *edged.Commit) error {
 	return nil
 }
 
-// appendDeadLetters appends and counts the dead letters, and drops the oldest
-// ones when there are too many.
+// appendDeadLetters notes which letters were retried, appends and counts new ones, and
+// drops the oldest when there are too many.
 func (s *Store) appendDeadLetters(tx *bbolt.Tx, next *state, c *edged.Commit) error {
 	d := &next.Dead
+	if err := putRetried(tx, d, c.Retried); err != nil {
+		return err
+	}
 	s.packer.begin(deadLetterFrame, d)
 	for i := range c.DeadLetters {
 		letter := &c.DeadLetters[i]
@@ -118,6 +122,9 @@ func (s *Store) appendDeadLetters(tx *bbolt.Tx, next *state, c *edged.Commit) er
 	}
 	for d.kept() > uint64(s.cfg.DeadLettersMax) && len(d.segments) > 1 {
 		if err := d.drop(tx, d.segments[1].first-1); err != nil {
+			return err
+		}
+		if err := dropRetried(tx, d.First); err != nil {
 			return err
 		}
 	}

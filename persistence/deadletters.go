@@ -13,12 +13,22 @@ import (
 	"edged"
 )
 
-// DeadLetters calls fn with every dead letter that is kept, oldest first. It
-// holds no transaction while fn runs and may be called while Commit runs.
+// DeadLetters calls fn with every dead letter that is kept and was not retried, oldest
+// first. It holds no transaction while fn runs and may be called while Commit runs.
 func (s *Store) DeadLetters(fn func(edged.DeadLetter) error) error {
 	s.mu.RLock()
 	floor, last := s.state.Dead.floor(), s.state.Dead.Last
 	s.mu.RUnlock()
+	retried, err := s.retried()
+	if err != nil {
+		return err
+	}
+	kept := func(d edged.DeadLetter) error {
+		if _, gone := retried[d.Number]; gone {
+			return nil
+		}
+		return fn(d)
+	}
 	sc := scan{store: s, log: deadLettersName, kind: deadLetterFrame, next: floor + 1, last: last}
 	for sc.next <= last {
 		frames, err := sc.batch(scanBytes)
@@ -26,7 +36,7 @@ func (s *Store) DeadLetters(fn func(edged.DeadLetter) error) error {
 			return err
 		}
 		for _, f := range frames {
-			if err := eachDeadLetter(f, fn); err != nil {
+			if err := eachDeadLetter(f, kept); err != nil {
 				return err
 			}
 		}
@@ -45,6 +55,7 @@ func eachDeadLetter(f frame, fn func(edged.DeadLetter) error) error {
 		if err != nil {
 			return fmt.Errorf("%s: letter %d: %w", deadLettersName, u.next-1, err)
 		}
+		d.Number = u.next - 1
 		if err := fn(d); err != nil {
 			return err
 		}

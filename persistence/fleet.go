@@ -325,7 +325,7 @@ func (s *Store) PurgeDeadLetters() (dropped uint64, err error) {
 			}
 		}
 		d.segments, d.First = nil, d.Last+1
-		return nil
+		return dropRetried(tx, d.First)
 	})
 	return dropped, err
 }

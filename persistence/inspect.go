@@ -72,6 +72,7 @@ func inspect(tx *bbolt.Tx, id identity, r *Report) {
 		part(rows.name, func() error { return inspectLog(tx, rows, rowFrame, r, inspectRows) })
 	}
 	part("fleet", func() error { return inspectFleet(tx, r) })
+	part("retried", func() error { return inspectRetried(tx, r) })
 	part("skips", func() error { return inspectSkips(tx, r) })
 	part("snapshots", func() error { return inspectSnapshots(tx, st.floor(), r) })
 	if !readable {
@@ -170,6 +171,12 @@ func inspectLetters(f frame, r *Report) error {
 		r.DeadLetters.Last = append(r.DeadLetters.Last, reportLetter(d))
 		return nil
 	})
+}
+
+func inspectRetried(tx *bbolt.Tx, r *Report) error {
+	retried, err := readRetried(tx)
+	r.Retried = len(retried)
+	return err
 }
 
 func inspectSkips(tx *bbolt.Tx, r *Report) error {

@@ -26,11 +26,14 @@ type model struct {
 	rows    map[string][]edged.Row
 	cursors map[string]map[string]uint64
 	letters []edged.DeadLetter
+	retried map[uint64]bool             // of these, by number
+	keep    edged.Seq                   // the journal behind it is kept; 0: as sweeps say
 	states  map[string][]edged.Snapshot // by key, as committed
 	sweep   edged.Sweep
 	release edged.Seq // start of the sweep before
 	done    map[string]bool
 	gen     uint64
+	kept    int // times that a check found more kept than recovery needs
 }
 
 func newModel(rnd *rand.Rand, deadMax int) *model {
@@ -38,7 +41,7 @@ func newModel(rnd *rand.Rand, deadMax int) *model {
 		rnd: rnd, max: deadMax, gen: 1,
 		rows: map[string][]edged.Row{}, states: map[string][]edged.Snapshot{},
 		cursors: map[string]map[string]uint64{"a": {"x": 0, "y": 0}, "b": {"x": 0}},
-		done:    map[string]bool{},
+		done:    map[string]bool{}, retried: map[uint64]bool{},
 	}
 }
 
@@ -55,6 +58,13 @@ func (m *model) next() *edged.Commit {
 			r.Kind = edged.TickRecord
 		case 1:
 			r.Kind, r.Topic, r.Payload = edged.TableRecord, fmt.Sprint("table", m.rnd.IntN(2)), m.bytes(300)
+		case 2:
+			r.Kind, r.For, r.Of, r.Payload = edged.HoldRecord, fmt.Sprint("p", m.rnd.IntN(3)), m.seq(), m.bytes(3)
+		case 3:
+			r.Kind, r.Arrival, r.Topic, r.Payload = edged.AgainRecord, m.arrival, m.topic(), m.bytes(300)
+			if r.Of = edged.Seq(m.rnd.Uint64() >> 1); m.rnd.IntN(2) == 0 {
+				r.For = m.topic()
+			}
 		default:
 			r.Arrival, r.Topic, r.PacketID, r.Payload = m.arrival, m.topic(), uint16(m.rnd.Uint32()), m.bytes(300)
 		}
@@ -67,13 +77,28 @@ func (m *model) next() *edged.Commit {
 	m.addRows(c)
 	m.addCursors(c)
 	m.addSnapshots(c)
+	switch floor := max(m.release, m.keep); {
+	case m.rnd.IntN(25) > 0:
+	case m.keep > 0 && m.rnd.IntN(2) == 0:
+		m.keep = 0
+	case m.seq() > floor:
+		m.keep = floor + 1 + edged.Seq(m.rnd.Uint64N(uint64(m.seq()-floor)))
+	}
+	c.Keep = m.keep
+	for n := range uint64(len(m.letters)) {
+		if m.rnd.IntN(3*m.max) == 0 && !m.retried[n+1] {
+			m.retried[n+1] = true
+			c.Retried = append(c.Retried, n+1)
+		}
+	}
 	for range m.rnd.IntN(3) {
 		d := edged.DeadLetter{
 			Seq: m.seq(), Time: m.time, Pipeline: "p", Key: fmt.Sprint("k\x00", m.rnd.IntN(3)), Topic: "t", Cause: fmt.Sprint("cause", m.rnd.IntN(3)),
 			Detail: "d", Payload: m.bytes(50), Size: 1000, Skip: m.rnd.IntN(4) == 0 && len(m.records) > 0,
 		}
-		m.letters = append(m.letters, d)
 		c.DeadLetters = append(c.DeadLetters, d)
+		d.Number = uint64(len(m.letters) + 1)
+		m.letters = append(m.letters, d)
 	}
 	return c
 }
@@ -155,6 +180,12 @@ func (m *model) check(t *testing.T, s *persistence.Store) {
 	if got := replay(t, s, p.Floor); !slices.EqualFunc(got, m.records[p.Floor:], sameRecord) {
 		t.Fatalf("replay after %d gives %d records, want %d", p.Floor, len(got), len(m.records[p.Floor:]))
 	}
+	if m.keep > 0 && m.keep < p.Floor {
+		if got := replay(t, s, m.keep); !slices.EqualFunc(got, m.records[m.keep:], sameRecord) {
+			t.Fatalf("replay after %d, from where on the journal is kept, gives %d records, want %d", m.keep, len(got), len(m.records[m.keep:]))
+		}
+		m.kept++
+	}
 	m.checkOutbox(t, s)
 	m.checkLetters(t, s, p.Floor)
 	var keys []string
@@ -224,9 +255,10 @@ func (m *model) checkLetters(t *testing.T, s *persistence.Store, floor edged.Seq
 	if err := s.DeadLetters(func(d edged.DeadLetter) error { got = append(got, d); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	want := m.letters[len(m.letters)-min(len(got), len(m.letters)):]
-	if len(got) > m.max || len(got) < min(len(m.letters), m.max*3/4) || fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Fatalf("%d dead letters, want the last of %d, at most %d", len(got), len(m.letters), m.max)
+	kept := int(s.Stats().DeadLetters.Items)
+	want := slices.DeleteFunc(slices.Clone(m.letters[len(m.letters)-kept:]), func(d edged.DeadLetter) bool { return m.retried[d.Number] })
+	if kept > m.max || kept < min(len(m.letters), m.max*3/4) || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("%d dead letters, want %d of the last %d of %d, at most %d", len(got), len(want), kept, len(m.letters), m.max)
 	}
 	var counted uint64
 	for _, c := range s.Stats().Causes {
@@ -269,6 +301,7 @@ func (m *model) open(t *testing.T, dir string) *persistence.Store {
 
 func TestStoreAgreesWithModel(t *testing.T) {
 	rnd := persistence.NewRand(t)
+	kept, retried := 0, 0
 	for range 4 {
 		dir := t.TempDir()
 		m := newModel(rnd, 8+rnd.IntN(40))
@@ -287,11 +320,15 @@ func TestStoreAgreesWithModel(t *testing.T) {
 		if st := s.Stats(); st.Journal.Dropped == 0 || st.Outbox.Dropped == 0 || st.DeadLetters.Dropped == 0 {
 			t.Errorf("nothing was ever dropped: %+v", st)
 		}
+		kept, retried = kept+m.kept, retried+len(m.retried)
 		s.Close()
 		r, err := persistence.Inspect(dir)
 		if err != nil || r.ProblemCount > 0 || r.Keys != len(m.states) || r.Seq != m.seq() {
 			t.Errorf("inspection: %v, %+v", err, r)
 		}
+	}
+	if kept == 0 || retried == 0 {
+		t.Errorf("too little happened for this test to fail: the journal was kept %d times, %d letters were retried", kept, retried)
 	}
 }
 

@@ -108,7 +108,7 @@ func (p *packer) record(r *edged.Record) {
 	if int64(r.Time) == p.time {
 		tag |= sameTime
 	}
-	message := r.Kind == edged.MessageRecord
+	message := r.Kind == edged.MessageRecord || r.Kind == edged.AgainRecord
 	if message && int64(r.Arrival) == p.arrival {
 		tag |= sameArrival
 	}
@@ -135,11 +135,18 @@ func (p *packer) record(r *edged.Record) {
 	if r.Kind != edged.TickRecord {
 		p.appendBytes(r.Payload)
 	}
+	if addressed(r.Kind) {
+		p.appendBytes([]byte(r.For))
+		p.buf = binary.AppendUvarint(p.buf, uint64(r.Of))
+	}
 	if tag&hasDerived != 0 {
 		p.appendBytes(r.Derived)
 	}
 	p.took(len(p.buf) - before)
 }
+
+// addressed reports whether records of a kind say for which pipeline they are.
+func addressed(k edged.RecordKind) bool { return k == edged.HoldRecord || k == edged.AgainRecord }
 
 // row appends a row of the outbox. It weighs what its payload does.
 func (p *packer) row(r *edged.Row) {
@@ -167,6 +174,9 @@ func (p *packer) recordRoom(r *edged.Record) int {
 	}
 	if len(r.Derived) > 0 {
 		n += binary.MaxVarintLen32 + len(r.Derived)
+	}
+	if addressed(r.Kind) {
+		n += binary.MaxVarintLen32 + len(r.For) + binary.MaxVarintLen64
 	}
 	return n
 }

@@ -30,6 +30,7 @@ type Report struct {
 	Streams     []StreamReport      `json:"streams"`
 	Generations [2]GenerationReport `json:"generations"`
 	DeadLetters DeadLetterReport    `json:"dead_letters"`
+	Retried     int                 `json:"retried"` // of the dead letters
 	Skips       int                 `json:"skips"`
 
 	// Fleet is what the management has stored; nil if there is none.

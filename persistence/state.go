@@ -34,7 +34,8 @@ const (
 type state struct {
 	Time    edged.Timestamp `msgpack:"time"`
 	Sweep   sweep           `msgpack:"sweep"`
-	Release edged.Seq       `msgpack:"release"` // the journal up to here may be dropped
+	Release edged.Seq       `msgpack:"release"`        // the journal up to here may be dropped
+	Keep    edged.Seq       `msgpack:"keep,omitempty"` // but not the records behind this one; 0: none
 	Commits uint64          `msgpack:"commits"`
 	Journal log             `msgpack:"journal"`
 	Dead    log             `msgpack:"dead"`
@@ -142,6 +143,14 @@ func (s *state) load(tx *bbolt.Tx) error {
 // everything that later records refer to is journaled again, and before it is not.
 func (s *state) floor() edged.Seq { return max(edged.Seq(s.Journal.floor()), s.Release) }
 
+// droppable returns the record up to which nobody wants the journal any more.
+func (s *state) droppable() edged.Seq {
+	if s.Keep > 0 {
+		return min(s.Release, s.Keep)
+	}
+	return s.Release
+}
+
 // position is what recovery wants to know.
 func (s *state) position() edged.Position {
 	p := edged.Position{
@@ -169,7 +178,7 @@ func (s *state) check(c *edged.Commit) {
 		if seq++; c.Records[i].Seq != seq {
 			panic(fmt.Sprintf("persistence: commit has record %d where %d comes next", c.Records[i].Seq, seq))
 		}
-		if k := c.Records[i].Kind; k < edged.MessageRecord || k > edged.TableRecord {
+		if k := c.Records[i].Kind; k < edged.MessageRecord || k > edged.AgainRecord {
 			panic(fmt.Sprintf("persistence: commit has record %d of unknown kind %d", seq, k))
 		}
 	}

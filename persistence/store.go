@@ -122,6 +122,18 @@ func guard(what string, fn func() error) (err error) {
 	return err
 }
 
+// JournalBytes returns about how much the records after the given one take in the
+// journal: whole segments count, and the one that it is in counts whole.
+func (s *Store) JournalBytes(after edged.Seq) int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	j := &s.state.Journal
+	if len(j.segments) == 0 || uint64(after) >= j.Last {
+		return 0
+	}
+	return int64(j.Weight - j.segmentOf(uint64(after)+1).base)
+}
+
 // Replay calls fn with every record after the given one, in order. It reads in
 // batches and holds no transaction while fn runs, so that fn may take its time.
 // The record is fn's until it returns; its topic and its payload may be kept.

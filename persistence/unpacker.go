@@ -3,6 +3,7 @@ package persistence
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"edged"
 )
@@ -44,10 +45,10 @@ func (u *unpacker) record(r *edged.Record) error {
 	}
 	tag := u.rest[0]
 	*r = edged.Record{Seq: edged.Seq(u.next), Kind: edged.RecordKind(tag & kindMask)}
-	if r.Kind < edged.MessageRecord || r.Kind > edged.TableRecord {
+	if r.Kind < edged.MessageRecord || r.Kind > edged.AgainRecord {
 		return u.corrupt(fmt.Sprintf("unknown kind %d", r.Kind))
 	}
-	message, tick := r.Kind == edged.MessageRecord, r.Kind == edged.TickRecord
+	message, tick := r.Kind == edged.MessageRecord || r.Kind == edged.AgainRecord, r.Kind == edged.TickRecord
 	var err error
 	if u.rest = u.rest[1:]; !tick {
 		if err = u.newTopic(tag); err != nil {
@@ -75,6 +76,11 @@ func (u *unpacker) record(r *edged.Record) error {
 			return err
 		}
 	}
+	if addressed(r.Kind) {
+		if err = u.address(r); err != nil {
+			return err
+		}
+	}
 	if tag&hasDerived != 0 {
 		if r.Derived, err = u.bytes("derived results"); err != nil {
 			return err
@@ -82,6 +88,17 @@ func (u *unpacker) record(r *edged.Record) error {
 	}
 	u.next++
 	return nil
+}
+
+// address decodes for which pipeline a record is, and where it comes from.
+func (u *unpacker) address(r *edged.Record) error {
+	name, err := u.bytes("pipeline")
+	if err != nil {
+		return err
+	}
+	of, err := u.uvarint("record", math.MaxInt64)
+	r.For, r.Of = string(name), edged.Seq(of)
+	return err
 }
 
 // delta adds the next number to what it is the difference from.

@@ -298,15 +298,15 @@ func (t *Task) fill(out *edged.Output, ev *edged.Event, by windows.Moment) {
 func (t *Task) settle(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 	idle := t.fold.strategy.IdleTimeout
 	if p := t.past(); p != nil && idle > 0 && now.Sub(p.active) >= idle {
-		t.closePast(out, seq, now)
+		t.closePast(out, t.moment(seq, edged.ByIdle, now))
 	}
 }
 
 // closePast closes the windows of the backlog, if there is one.
-func (t *Task) closePast(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
+func (t *Task) closePast(out *edged.Output, by windows.Moment) {
 	if p := t.past(); p != nil {
 		from := len(out.Results)
-		p.close(t.fold, out, t.moment(seq, edged.ByIdle, now))
+		p.close(t.fold, out, by)
 		historical(out, from)
 		t.more.past = nil
 	}
@@ -387,8 +387,9 @@ func (t *Task) SourceIdle(out *edged.Output, source string, seq edged.Seq, now e
 		sources.Idle(source)
 		t.follow(out, seq, now)
 	} else {
-		t.closePast(out, seq, now)
-		t.live.close(t.fold, out, t.moment(seq, edged.ByIdle, now))
+		by := t.moment(seq, edged.ByIdle, now)
+		t.closePast(out, by)
+		t.live.close(t.fold, out, by)
 		t.rest()
 	}
 	t.label(out, from)
@@ -420,6 +421,17 @@ func (t *Task) End(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
 	}
 	from := len(out.Results)
 	t.live.end(t.fold, out, by)
+	t.rest()
+	t.label(out, from)
+}
+
+// Drain closes what is open, as far as the events before can close it, as silence
+// would. What comes later finds these windows over.
+func (t *Task) Drain(out *edged.Output, seq edged.Seq, now edged.Timestamp) {
+	from := len(out.Results)
+	by := t.moment(seq, edged.ByCommand, now)
+	t.closePast(out, by)
+	t.live.close(t.fold, out, by)
 	t.rest()
 	t.label(out, from)
 }

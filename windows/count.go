@@ -130,7 +130,7 @@ func (o *counted) fire(out *edged.Output, i int, by Moment) {
 func (o *counted) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
 	ended := to > o.watermark && to == edged.MaxTimestamp
 	o.watermark = max(o.watermark, to)
-	if !o.spec.Count.Partial || o.open.len() == 0 || !ended && by.Cause != edged.ByIdle {
+	if !o.spec.Count.Partial || o.open.len() == 0 || !ended && !by.Cause.Closes() {
 		return
 	}
 	for i := range o.open.len() {

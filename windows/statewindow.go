@@ -126,11 +126,11 @@ func (o *stateWindows) close(out *edged.Output, end edged.Timestamp, by Moment) 
 	o.forget()
 }
 
-// Advance implements [State]. A window that is open when the key has gone silent
-// or the input has ended lasts until the millisecond after its last event.
+// Advance implements [State]. A window that is open when the key has gone silent, is
+// drained, or the input has ended lasts until the millisecond after its last event.
 // Closing for silence works at any watermark.
 func (o *stateWindows) Advance(out *edged.Output, to edged.Timestamp, by Moment) {
-	ended := to > o.watermark && to == edged.MaxTimestamp || by.Cause == edged.ByIdle
+	ended := to > o.watermark && to == edged.MaxTimestamp || by.Cause.Closes()
 	o.watermark = max(o.watermark, to)
 	if o.run.open() {
 		first, last := o.run.times()

@@ -102,7 +102,7 @@ func printReport(w io.Writer, r *persistence.Report) error {
 		row(fmt.Sprintf("snapshot slot %d", i), "%d intact, %d damaged, %s", g.Intact, g.Damaged, size(g.Bytes))
 	}
 	printStreams(row, r.Streams)
-	row("dead letters", "%d kept, %d dropped, %d to skip", r.DeadLetters.Kept.Items, r.DeadLetters.Kept.Dropped, r.Skips)
+	row("dead letters", "%d kept, of them %d retried, %d dropped, %d to skip", r.DeadLetters.Kept.Items, r.Retried, r.DeadLetters.Kept.Dropped, r.Skips)
 	for _, c := range r.DeadLetters.Causes {
 		row("  "+c.Cause, "%d", c.Count)
 	}

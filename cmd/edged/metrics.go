@@ -95,7 +95,7 @@ func (s sink) engine(e *actors.Engine) {
 	s.counter("edged_events_duplicate_total", "Events dropped because they repeat an earlier one.", st.Duplicates.Load())
 	s.counter("edged_events_late_total", "Events too late for all their windows.", st.Late.Load())
 	s.counter("edged_events_overflow_total", "Events or windows refused because a limit of a key was reached.", st.Overflow.Load())
-	for _, cause := range []edged.Cause{edged.ByWatermark, edged.ByIdle, edged.ByEnd, edged.ByTick} {
+	for _, cause := range []edged.Cause{edged.ByWatermark, edged.ByIdle, edged.ByEnd, edged.ByTick, edged.ByCommand} {
 		s.counter("edged_panes_total", "Firings of windows, by what made time advance.", st.Panes[cause].Load(), "cause", cause.String())
 	}
 	s.counter("edged_panes_late_total", "Firings that correct an earlier one.", st.Revisions.Load())
