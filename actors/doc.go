@@ -31,6 +31,8 @@
 //     committed epoch was committed with it.
 //   - A key gets the same ticks live, in recovery, and when it is rebuilt: which
 //     ones follows from the times in the journal and the key's own events.
+//   - A pipeline that is held gets each record that it missed once, in its order, as
+//     a record of its own; a dead letter is retried at most once.
 //   - What a later stage makes of a record sees everything that earlier stages made
 //     of it and of the records before, and the tables that the record saw.
 //   - A panic while one event is processed costs that event (it becomes a dead
@@ -48,7 +50,10 @@
 //     stage costs all of these: recovery knows them by record and key only.
 //   - Trigger times that a pulse serves are exact to Config.TickInterval. A bounded
 //     input has no ticks: only its end fires what waits for processing time.
-//   - A changed table waits, with stages, for an epoch of its own to begin with.
+//   - A changed table, and a pipeline that is held or goes on, waits, with stages, for an
+//     epoch of its own to begin with.
+//   - To drain a pipeline brings all keys that are known of it into memory in one epoch.
+//   - A pipeline that goes on sees the tables as they are then.
 //   - After a failed commit nothing is known about the store; [Engine.Run]
 //     returns an error and the process must end.
 package actors

@@ -68,6 +68,7 @@ type Engine struct {
 type Journal struct {
 	SegmentBytes Bytes
 	SweepBytes   Bytes
+	HeldBytesMax Bytes
 }
 
 // Outbox is what the store keeps of the results.

@@ -108,6 +108,8 @@ func table(s *Settings) []setting {
 			doc: "Size of the pieces in which the journal is deleted."},
 		{path: "journal.sweep_bytes", value: "8MiB", to: &s.Journal.SweepBytes, least: 64 * kib,
 			doc: "Journal written between two sweeps of snapshots; bounds the journal and the time of a restart. At least journal.segment_bytes."},
+		{path: "journal.held_bytes_max", value: "256MiB", to: &s.Journal.HeldBytesMax, least: mib,
+			doc: "Journal kept for a pipeline that is held. Beyond it the pipeline goes on by itself."},
 		{path: "outbox.bytes_max", value: "1GiB", to: &s.Outbox.BytesMax, least: mib,
 			doc: "Results kept on disk while the upstream is away."},
 		{path: "dead_letters.max", value: "10000", to: &s.DeadLetters.Max, least: 1,

@@ -2,9 +2,10 @@
 // the journal, the outbox, the snapshots, the dead letters and the cursors of
 // the outputs, and one transaction per epoch changes all of them together.
 //
-//	Commit ──▶ journal      segments ▸ frames of records     dropped behind a finished sweep
+//	Commit ──▶ journal      segments ▸ frames of records     dropped behind a finished sweep, and Keep
 //	           outbox/NAME  segments ▸ frames of rows        dropped behind the slowest output
 //	           deadletters  segments ▸ frames                dropped beyond DeadLettersMax
+//	           retried      letters that are none any more   dropped with them
 //	           snapshots/0  key ▸ envelope                   two generations, written in turns
 //	           snapshots/1
 //	           skips        (seq, pipeline)                  dropped with the journal

@@ -142,6 +142,11 @@ func (m *managed) Alarms() []agent.Alarm {
 	if n := d.engine.Stats().Quarantined.Load(); n > 0 {
 		add("keys.quarantined", "", protocol.SeverityMajor, "%d keys whose state cannot be had, since the start", n)
 	}
+	for _, st := range d.engine.Stats().Pipelines() {
+		if h := m.hold(st); h.Standing == actors.Held.String() {
+			add("pipeline.held", pipelineOf(st.Name), protocol.SeverityMinor, "it has missed %d records since record %d, for which %d bytes of the journal are kept", h.Behind, h.UpTo, h.Kept)
+		}
+	}
 	m.certificateAlarms(add)
 	return alarms
 }

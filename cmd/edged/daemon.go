@@ -121,7 +121,7 @@ func engineConfig(s *configs.Settings, log *slog.Logger) actors.Config {
 		CommitInterval: e.CommitInterval, EpochEventsMax: e.EpochEventsMax, EpochBytesMax: int(e.EpochBytesMax),
 		IntakeEventsMax: e.IntakeEventsMax, IntakeBytesMax: int(e.IntakeBytesMax),
 		TickInterval: e.TickInterval, PassivateAfter: e.PassivateAfter, ActiveKeysMax: e.ActiveKeysMax,
-		SweepBytes: int64(s.Journal.SweepBytes), OutboxBytesMax: int64(s.Outbox.BytesMax),
+		SweepBytes: int64(s.Journal.SweepBytes), OutboxBytesMax: int64(s.Outbox.BytesMax), HeldBytesMax: int64(s.Journal.HeldBytesMax),
 		SampleBytesMax: int(s.DeadLetters.SampleBytes), Logger: log,
 	}
 }

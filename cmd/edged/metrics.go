@@ -111,6 +111,8 @@ func (s sink) engine(e *actors.Engine) {
 	s.counter("edged_epochs_total", "Epochs committed.", st.Epochs.Load())
 	s.counter("edged_snapshots_total", "Snapshots of keys written.", st.Snapshots.Load())
 	s.counter("edged_sweeps_total", "Complete passes of snapshots.", st.Sweeps.Load())
+	s.gauge("edged_held_bytes_max", "Bytes of the journal kept for a pipeline that is held, at which it goes on by itself.", float64(cfg.HeldBytesMax))
+	s.counter("edged_holds_ended_total", "Pipelines that went on by themselves because too much was kept for them.", st.HoldsEnded.Load())
 	s.truth("edged_outbox_blocked", "1 while the intake waits because the outbox is full.", st.OutboxBlocked.Load())
 	s.gauge("edged_outbox_bytes_max", "Payload bytes in the outbox at which the intake waits.", float64(cfg.OutboxBytesMax))
 	if last := st.LastEventTime.Load(); last != 0 {
@@ -123,6 +125,9 @@ func (s sink) pipeline(p *actors.PipelineStats) {
 	name := pipelineOf(p.Name)
 	at := []string{"pipeline", name}
 	s.gauge("edged_state_bytes", "Memory of the states of keys with an actor, about.", float64(p.StateBytes.Load()), at...)
+	hold := p.Hold()
+	s.truth("edged_pipeline_held", "1 while a pipeline gets nothing of what comes.", hold.Standing != actors.Flowing, at...)
+	s.gauge("edged_held_bytes", "Bytes of the journal kept for a pipeline that is held.", float64(hold.Kept), at...)
 	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLate.Load(), "pipeline", name, "cause", "late")
 	s.counter("edged_windows_missed_total", "Windows that did not take an event.", p.MissedLimit.Load(), "pipeline", name, "cause", "limit")
 	s.counter("edged_events_unassigned_total", "Events that belong to no window.", p.Unassigned.Load(), at...)

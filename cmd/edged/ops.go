@@ -10,8 +10,7 @@ import (
 )
 
 // ops returns what operators can ask of this gateway, besides what the agent knows by
-// itself. Commands that change pipelines, state or outputs come with the engine's
-// control; until then they are answered with E_UNKNOWN_OP.
+// itself. Everything else is answered with E_UNKNOWN_OP.
 func (m *managed) ops() map[string]agent.Op {
 	return map[string]agent.Op{
 		"health.check":     agent.Do(m.checkHealth),
@@ -28,6 +27,9 @@ func (m *managed) ops() map[string]agent.Op {
 		"state.reset":      agent.Do(m.resetState),
 		"pipeline.list":    agent.Do(m.listPipelines),
 		"pipeline.status":  agent.Do(m.showPipeline),
+		"pipeline.pause":   agent.Do(m.pausePipeline),
+		"pipeline.drain":   lasting(agent.Do(m.drainPipeline)),
+		"pipeline.resume":  lasting(agent.Do(m.resumePipeline)),
 		"window.dump":      agent.Do(m.dumpWindows),
 		"key.inspect":      agent.Do(m.inspectKey),
 		"source.status":    agent.Do(m.showSource),
@@ -37,6 +39,7 @@ func (m *managed) ops() map[string]agent.Op {
 		"outbox.throttle":  agent.Do(m.throttle),
 		"outbox.flush":     lasting(agent.Do(m.flush)),
 		"dlq.list":         agent.Do(m.listDeadLetters),
+		"dlq.retry":        agent.Do(m.retryDeadLetters),
 		"dlq.purge":        agent.Do(m.purgeDeadLetters),
 		"metrics.snapshot": agent.Do(m.snapshotMetrics),
 		"log.level":        agent.Do(m.setLogLevel),

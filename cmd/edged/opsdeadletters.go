@@ -3,9 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 
 	"edged"
+	"edged/actors"
 	"edged/fleet/agent"
 	"edged/fleet/protocol"
 )
@@ -72,6 +76,118 @@ func (m *managed) listDeadLetters(ctx context.Context, _ *agent.Call, args lette
 		return ctx.Err()
 	})
 	return r, agent.Failed(protocol.CodeStorage, err)
+}
+
+// The bounds of dlq.retry.
+const (
+	retryDefault  = 100
+	retryMax      = 1000
+	retrySeqsMax  = 200
+	retryBytesMax = 4 << 20
+)
+
+// retryArgs are the arguments of dlq.retry.
+type retryArgs struct {
+	Cause    string      `json:"cause"`
+	Pipeline string      `json:"pipeline"`
+	Seqs     []edged.Seq `json:"seqs"` // those of dlq.list; none: all
+	Limit    int         `json:"limit"`
+}
+
+// Check returns what is wrong with them.
+func (a retryArgs) Check() error {
+	if len(a.Seqs) > retrySeqsMax {
+		return fmt.Errorf("seqs: %d numbers, at most %d", len(a.Seqs), retrySeqsMax)
+	}
+	return bounded("limit", a.Limit, retryMax)
+}
+
+// retryResult is the result of dlq.retry.
+type retryResult struct {
+	Retried int       `json:"retried"`
+	First   edged.Seq `json:"first_seq,omitempty"` // the records that they are now
+	Last    edged.Seq `json:"last_seq,omitempty"`
+	Again   int       `json:"again"` // of these, letters that it made
+	Held    int       `json:"held"`  // left: their pipelines are held
+	Gone    int       `json:"gone"`  // left: their pipelines do not run, or take results and no messages
+	Unfit   int       `json:"unfit"` // left: not all of the message is there any more
+	More    bool      `json:"more"`  // there are more: ask again
+}
+
+// retryDeadLetters has the messages of dead letters taken once more, the oldest first.
+func (m *managed) retryDeadLetters(ctx context.Context, c *agent.Call, args retryArgs) (any, error) {
+	d := m.daemon
+	if !d.ready() {
+		return nil, errRecovering
+	}
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	if d.active.Load().roles.listens != nil {
+		return nil, agent.Failed(protocol.CodeBusy, errors.New("a version is on trial, and could not be compared: wait for its end"))
+	}
+	all, r, err := m.retries(ctx, args)
+	if err != nil {
+		return nil, agent.Failed(protocol.CodeStorage, err)
+	}
+	done, err := d.engine.Retry(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	r.Retried, r.First, r.Last, r.Held, r.Gone = done.Taken, done.First, done.Last, done.Held, done.Gone
+	err = d.store.DeadLetters(func(l edged.DeadLetter) error {
+		if l.Seq >= r.First && l.Seq <= r.Last {
+			r.Again++
+		}
+		return ctx.Err()
+	})
+	d.log.Warn("a command retries dead letters", "retried", r.Retried, "again", r.Again, "id", c.Command.ID, "issuer", c.Command.Issuer)
+	return r, agent.Failed(protocol.CodeStorage, err)
+}
+
+// retries lists what is to be retried.
+func (m *managed) retries(ctx context.Context, args retryArgs) (all []actors.Retry, r retryResult, err error) {
+	now, size := m.daemon.active.Load(), 0
+	limit := cmp.Or(args.Limit, retryDefault)
+	err = m.daemon.store.DeadLetters(func(l edged.DeadLetter) error {
+		name := pipelineOf(l.Pipeline)
+		if args.Cause != "" && l.Cause != args.Cause || args.Pipeline != "" && name != args.Pipeline ||
+			len(args.Seqs) > 0 && !slices.Contains(args.Seqs, l.Seq) {
+			return ctx.Err()
+		}
+		if len(all) == limit || size > retryBytesMax {
+			r.More = true
+			return errEnough
+		}
+		one := actors.Retry{Letter: l.Number, Of: l.Seq, Topic: l.Topic, Payload: l.Payload}
+		if l.Pipeline != "" {
+			one.Pipeline = now.identity(name).Name // the version that runs
+		}
+		if !m.whole(&one, &l) {
+			r.Unfit++
+			return ctx.Err()
+		}
+		size += len(one.Topic) + len(one.Payload)
+		all = append(all, one)
+		return ctx.Err()
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return all, r, err
+}
+
+// whole completes a retry with what the journal still has of the message, and reports
+// whether all of it is there.
+func (m *managed) whole(one *actors.Retry, l *edged.DeadLetter) bool {
+	if err := m.daemon.store.Replay(l.Seq-1, func(rec *edged.Record) error {
+		if rec.Seq == l.Seq && rec.Topic != "" && (rec.Kind == edged.MessageRecord || rec.Kind == edged.AgainRecord) {
+			one.Topic, one.Payload, one.Arrival = rec.Topic, rec.Payload, rec.Arrival
+		}
+		return errEnough
+	}); err != nil && !errors.Is(err, errEnough) {
+		m.daemon.log.Debug("a dead letter's message is not in the journal any more", "seq", l.Seq, "err", err)
+	}
+	return one.Topic != "" && len(one.Payload) == l.Size
 }
 
 // cut shortens a text that comes from outside.

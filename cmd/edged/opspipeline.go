@@ -23,6 +23,8 @@ type pipelineResult struct {
 	Outputs     []string `json:"outputs"`
 	Fingerprint string   `json:"fingerprint"`
 	StateBytes  int64    `json:"state_bytes"`
+
+	Hold holdResult `json:"hold"`
 }
 
 func (m *managed) listPipelines(context.Context, *agent.Call, agent.None) (any, error) {
@@ -34,7 +36,7 @@ func (m *managed) listPipelines(context.Context, *agent.Call, agent.None) (any, 
 			r.Outputs = append(r.Outputs, o.Name())
 		}
 		if st := m.pipelineStats(p.Name()); st != nil {
-			r.StateBytes = st.StateBytes.Load()
+			r.StateBytes, r.Hold = st.StateBytes.Load(), m.hold(st)
 		}
 		all = append(all, r)
 	}
@@ -51,7 +53,7 @@ func (m *managed) pipelineStats(name string) *actors.PipelineStats {
 	return nil
 }
 
-// pipelineArgs are the arguments of pipeline.status.
+// pipelineArgs are the arguments of commands for one pipeline.
 type pipelineArgs struct {
 	Pipeline string `json:"pipeline"`
 }
@@ -74,6 +76,7 @@ type pipelineStatus struct {
 	Suppressed  int64        `json:"events_suppressed"`
 	Historical  int64        `json:"events_historical"`
 	Alarms      int64        `json:"alarm_events"`
+	Hold        holdResult   `json:"hold"`
 	Outputs     []linkResult `json:"outputs"`
 }
 
@@ -85,7 +88,7 @@ func (m *managed) showPipeline(_ context.Context, _ *agent.Call, args pipelineAr
 	r := pipelineStatus{
 		Name: p.Name(), Description: p.Describe(), StateBytes: st.StateBytes.Load(), Missed: st.MissedLate.Load() + st.MissedLimit.Load(),
 		Unassigned: st.Unassigned.Load(), Suppressed: st.Suppressed.Load(), Historical: st.Historical.Load(), Alarms: st.Alarms.Load(),
-		Outputs: []linkResult{},
+		Hold: m.hold(st), Outputs: []linkResult{},
 	}
 	for _, l := range m.outbox().Outputs {
 		if l.Stream == p.Stream() || l.Stream == p.LateStream() || l.Stream == p.AlarmStream() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"edged"
+	"edged/actors"
 	"edged/fleet/agent"
 	"edged/fleet/protocol"
 	"edged/fleet/trust"
@@ -175,7 +176,10 @@ func (d *daemon) reset(ctx context.Context, name string) (at edged.Seq, err erro
 		}
 		next.names[other] = id
 	}
-	if _, err := d.swap(ctx, roles{speaks: &next}, false); err != nil {
+	switch _, err := d.swap(ctx, roles{speaks: &next}, false); {
+	case errors.Is(err, actors.ErrHeld):
+		return 0, agent.Failed(protocol.CodeBusy, err)
+	case err != nil:
 		return 0, agent.Failed(protocol.CodeInternal, err)
 	}
 	if err := d.tidy(ctx); err != nil {

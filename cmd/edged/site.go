@@ -140,6 +140,12 @@ func (s *site) Plan(v apply.Version, a protocol.Apply) error {
 	if err != nil {
 		return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
 	}
+	for _, st := range s.daemon.engine.Stats().Pipelines() {
+		if h := st.Hold(); h.Standing != actors.Flowing {
+			err := fmt.Errorf("pipeline %s is %s, and a version on trial would not see what it misses: let it go on with pipeline.resume, then ask for another try with config.retry", pipelineOf(st.Name), h.Standing)
+			return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
+		}
+	}
 	for _, step := range steps {
 		s.daemon.log.Info("a configuration would be taken", "version", v.Number, "pipeline", step.name, "is", string(step.what))
 	}

@@ -98,6 +98,8 @@ func (s *tape) Rows(stream string, after uint64, _ int) ([]edged.Row, error) {
 
 func (s *tape) OutboxBytes() int64 { return 0 }
 
+func (*tape) JournalBytes(edged.Seq) int64 { return 0 }
+
 // cut returns the tape of a run as it was after a record, with snapshots drawn from
 // all that were ever taken before, and the rows that were made by then.
 func (w *world) cut(at edged.Seq, age int) (*tape, int) {
