@@ -3,6 +3,8 @@ package mqtt_test
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -187,6 +189,34 @@ func TestUnlimitedKeepsAll(t *testing.T) {
 	startClient(t, cfg).stop()
 	publish(t, stock(t, b.URL()), "in/a", 0, 3000)
 	numbers(t, startClient(t, cfg).awaitMessages(3000), 0, 3000)
+}
+
+// TestRestoredSessionACL: after a restart mosquitto does not know the users of the sessions
+// that it has restored. What access rules give to users, or to those without a name, is
+// taken from these until they are back, and what comes in the meantime is confirmed and
+// dropped. Patterns are for all.
+func TestRestoredSessionACL(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[string]int{"topic readwrite #": 0, "pattern readwrite #": 50} {
+		acl := filepath.Join(t.TempDir(), "acl")
+		if err := os.WriteFile(acl, []byte(rule+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b := mosquitto.Start(t, mosquitto.Persistent(), mosquitto.Line("acl_file "+acl))
+		cfg := mqtt.Config{URL: b.URL(), ClientID: "gw"}
+		startClient(t, cfg).stop()
+		b.Stop()
+		b.Restart()
+		devices := stock(t, b.URL())
+		publish(t, devices, "in/a", 0, 50)
+		c := startClient(t, cfg)
+		publish(t, devices, "in/a", 50, 51)
+		c.await("the last message with "+rule, func() bool { return len(c.got()) > want })
+		c.quiet(50 * time.Millisecond)
+		if n := len(c.got()); n != want+1 {
+			t.Errorf("%s: %d of 51 messages arrived, want %d", rule, n, want+1)
+		}
+	}
 }
 
 func TestRefusedByMosquitto(t *testing.T) {

@@ -48,7 +48,9 @@ func newYard(t testing.TB) *yard {
 	y.certify("broker")
 	acl, err := os.ReadFile("../../configs/brokers/mosquitto.acl")
 	y.must(err)
-	y.write("acl", "topic readwrite sensors/#\ntopic readwrite agg/#\n"+string(acl)) // devices are anonymous here
+	// Devices are anonymous here. Patterns, because a session that a broker has restored has no user
+	// that topics could be for.
+	y.write("acl", "pattern readwrite sensors/#\npattern readwrite agg/#\n"+string(acl))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	y.must(err)
 	_, port, err := net.SplitHostPort(l.Addr().String())
