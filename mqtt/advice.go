@@ -27,6 +27,7 @@ func BrokerAdvice(version string) string {
 		"max_queued_messages 0 (default 1000 per client), " +
 		"max_inflight_messages 1000 (default 20 limits throughput), " +
 		"persistence true with a short autosave_interval (default 1800 s; a broker that is killed forgets since the last save), " +
+		"devices' topics by pattern lines if there is an acl_file (sessions that it restores have no user for topic lines), " +
 		"and no persistent_client_expiration shorter than the longest time edged may be away."
 }
 

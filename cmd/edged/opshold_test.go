@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,41 @@ func TestManagedHold(t *testing.T) {
 	b.publish(300)
 	b.drained()
 	t.Logf("%d results of %d events", len(b.up.results()), len(b.payloads))
+}
+
+// TestManagedDump asks a gateway for its open windows: with what it has said before, these
+// are all that there are.
+func TestManagedDump(t *testing.T) {
+	t.Parallel()
+	b := newHeldBench(t, patientConfig)
+	b.publish(900)
+	b.d.done("gw-1", "pipeline.pause", device, "olga")
+	b.d.done("gw-1", "checkpoint.now", "", "olga")
+	b.y.until("nothing is on its way", func() bool { waiting, _ := b.status().waiting(); return waiting == 0 })
+	var open []string
+	var keys []keyResult
+	for more, from := true, ""; more; from = keys[len(keys)-1].Key { // page by page
+		r := resultOf[dumpResult](t, b.d.done("gw-1", "window.dump", fmt.Sprintf(`{"pipeline":"device-windows","limit":7,"from":%q}`, from), "vera"))
+		if more = r.More; len(r.Keys) == 0 {
+			t.Fatalf("no keys behind %q: %+v", from, r)
+		}
+		keys = append(keys, r.Keys...)
+	}
+	windows := expected(t, b.payloads, 3*time.Second)
+	for _, k := range keys {
+		one := resultOf[keyResult](t, b.d.done("gw-1", "key.inspect", fmt.Sprintf(`{"pipeline":"device-windows","key":%q}`, k.Key), "vera"))
+		if k.Error != "" || k.Left > 0 || k.Open != len(k.Windows) || k.Behind > 1 || k.Watermark == nil || !reflect.DeepEqual(one, k) {
+			t.Errorf("key %+v\nasked for alone: %+v", k, one)
+		}
+		for _, w := range k.Windows {
+			open = append(open, string(w))
+		}
+	}
+	b.y.until("all that is over is said", func() bool { return len(b.up.results())+len(open) >= len(windows) })
+	if len(open) == 0 || len(b.up.results()) == 0 {
+		t.Fatalf("%d open windows, %d results", len(open), len(b.up.results()))
+	}
+	compare(t, append(b.up.results(), open...), windows)
 }
 
 // TestManagedRetry lets a wrong configuration refuse everything, mends it, and has all dead

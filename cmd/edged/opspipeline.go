@@ -163,7 +163,7 @@ func (m *managed) dumpWindows(ctx context.Context, _ *agent.Call, args keyArgs) 
 			r.More = ctx.Err() == nil
 			return errEnough
 		}
-		if snap.Pipeline != id.Name || args.Key != "" && snap.Key != args.Key || snap.Key <= args.After || snap.Open == 0 && args.Key == "" {
+		if !m.owns(id, &snap) || args.Key != "" && snap.Key != args.Key || snap.Key <= args.After || snap.Open == 0 && args.Key == "" {
 			return nil
 		}
 		if rows <= 0 || size > dumpBytesMax {
@@ -182,6 +182,19 @@ func (m *managed) dumpWindows(ctx context.Context, _ *agent.Call, args keyArgs) 
 		return nil, agent.Failed(protocol.CodeStorage, err)
 	}
 	return r, ctx.Err()
+}
+
+// owns reports whether a snapshot is the one of its key in a pipeline: it may be its
+// origin's still.
+func (m *managed) owns(id identity, snap *edged.Snapshot) bool {
+	if snap.Pipeline == id.Name {
+		return true
+	}
+	if id.Origin == "" || snap.Pipeline != id.Origin {
+		return false
+	}
+	_, own, err := m.daemon.store.Snapshot(id.Name, snap.Key)
+	return err == nil && !own
 }
 
 // inspectKey shows what is stored of one key.
