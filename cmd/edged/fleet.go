@@ -22,8 +22,10 @@ const fleetLong = `See and change a fleet of gateways through an MQTT broker; no
 
 Everything that changes a gateway is signed with your key. Sequence numbers,
 keyrings and rollouts are kept in --home; do not share one home between machines.
-The flags --fleet, --broker, --key and --home can be set for all commands by the
-environment: EDGED_FLEET, EDGED_FLEET_BROKER, EDGED_FLEET_KEY, EDGED_FLEET_HOME.
+Flags can be set for all commands by the environment: --fleet by EDGED_FLEET,
+--broker, --key and --home by EDGED_FLEET_BROKER, EDGED_FLEET_KEY and
+EDGED_FLEET_HOME, --ca, --cert and --cert-key by EDGED_FLEET_CA, EDGED_FLEET_CERT
+and EDGED_FLEET_CERT_KEY.
 
 With --json each command prints one JSON object per line, as things happen.
 docs/fleet.md leads from the first key to a rollout.`
@@ -54,9 +56,9 @@ func newFleetCmd() *cobra.Command {
 	flags.StringVar(&f.broker, "broker", os.Getenv("EDGED_FLEET_BROKER"), "MQTT broker, as in ssl://broker:8883")
 	flags.StringVar(&f.username, "username", "", "user name at the broker")
 	flags.StringVar(&f.passwordFile, "password-file", "", "file with the password at the broker")
-	flags.StringVar(&f.caFile, "ca", "", "certificate authorities of the broker, PEM")
-	flags.StringVar(&f.certFile, "cert", "", "our certificate for the broker, PEM")
-	flags.StringVar(&f.brokerKeyFile, "cert-key", "", "key of our certificate, PEM")
+	flags.StringVar(&f.caFile, "ca", os.Getenv("EDGED_FLEET_CA"), "certificate authorities of the broker, PEM")
+	flags.StringVar(&f.certFile, "cert", os.Getenv("EDGED_FLEET_CERT"), "our certificate for the broker, PEM")
+	flags.StringVar(&f.brokerKeyFile, "cert-key", os.Getenv("EDGED_FLEET_CERT_KEY"), "key of our certificate, PEM")
 	flags.StringArrayVar(&f.keys, "key", envList("EDGED_FLEET_KEY"), "file with the secret key that signs (repeatable)")
 	flags.DurationVar(&f.settle, "settle", 500*time.Millisecond, "how long the broker must be silent until all it has kept is believed to be here")
 	flags.DurationVar(&f.connect, "connect", 10*time.Second, "how long to try to reach the broker")
