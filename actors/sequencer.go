@@ -150,6 +150,8 @@ func (s *sequencer) untilClose(done bool) time.Duration {
 
 // batch sequences the messages of a batch.
 func (s *sequencer) batch(b *edged.Batch) {
+	s.e.busy.begin()
+	defer s.e.busy.end()
 	if b.Fresh {
 		s.redelivery.reset()
 	}
@@ -525,7 +527,7 @@ func (s *sequencer) take() *epoch {
 	if n := len(s.free); n > 0 {
 		ep, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		ep = newEpoch()
+		ep = newEpoch(&s.e.busy)
 	}
 	ep.reset(s.number, s.open != nil && s.open.replay)
 	return ep

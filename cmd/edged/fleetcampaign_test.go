@@ -132,6 +132,13 @@ func TestRolloutCampaign(t *testing.T) {
 
 	payloads = append(payloads, publish(t, c.broker.URL(), fleet)...)
 	c.run(0, c.rollout("last.yaml", strings.Replace(slackConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), trialShort))
+	c.compareAll(t, up, payloads)
+}
+
+// compareAll waits until all windows have closed at all gateways, and compares them with
+// what they must be.
+func (c *campaign) compareAll(t *testing.T, up *upstream, payloads []string) {
+	t.Helper()
 	windows := expected(t, payloads, 3*time.Second)
 	results := map[string][]string{}
 	eventually(t, "all windows have closed everywhere", func() bool {
