@@ -42,6 +42,8 @@ type Engine struct {
 	stats    Stats
 	busy     busy // with live input: decoding, and turns of keys
 
+	dropping atomic.Bool // shadows get nothing more
+
 	comparisons comparisons
 
 	closed    chan *epoch // to the committer
@@ -142,6 +144,11 @@ func (e *Engine) Config() Config { return e.cfg }
 // Busy returns for how long the engine has worked on live input until now. It does not
 // count waiting for the disk. It may be called at any time.
 func (e *Engine) Busy() time.Duration { return e.busy.time() }
+
+// DropShadows keeps what comes from the shadows, at once: they may be what the engine has no
+// time for. It must be followed by a [Engine.Swap] that leaves them out, in this process or
+// the next.
+func (e *Engine) DropShadows() { e.dropping.Store(true) }
 
 // Ready is closed when recovery is over and input is taken.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }

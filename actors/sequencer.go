@@ -272,7 +272,7 @@ func (s *sequencer) message(ep *epoch, rec *edged.Record) {
 
 // offer decodes a record for one pipeline and adds the event to its key's turn.
 func (s *sequencer) offer(ep *epoch, r *router, rec *edged.Record) {
-	if rec.Seq <= r.since {
+	if s.passes(r, rec) {
 		return
 	}
 	ev := &s.event
@@ -283,9 +283,14 @@ func (s *sequencer) offer(ep *epoch, r *router, rec *edged.Record) {
 	}
 }
 
+// passes reports whether a record is not for a pipeline.
+func (s *sequencer) passes(r *router, rec *edged.Record) bool {
+	return rec.Seq <= r.since || r.muted && s.e.dropping.Load()
+}
+
 // offerResult does the same with a result of the upstream pipeline.
 func (s *sequencer) offerResult(ep *epoch, r *router, rec *edged.Record, body []byte) {
-	if rec.Seq <= r.since {
+	if s.passes(r, rec) {
 		return
 	}
 	ev := &s.event

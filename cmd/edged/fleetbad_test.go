@@ -53,7 +53,7 @@ func slackVersion(number uint64) string {
 func dearVersion(number uint64) string {
 	var compute, aggregates strings.Builder
 	for i := range 200 {
-		fmt.Fprintf(&compute, "      - {name: dear%d, expression: \"%s\"}\n", i, strings.Repeat("temp*temp-", 200)+"temp")
+		fmt.Fprintf(&compute, "      - {name: dear%d, expression: \"%s\"}\n", i, strings.Repeat("temp*temp-", 240)+"temp")
 		fmt.Fprintf(&aggregates, "      - {name: most%d, function: max, field: dear%d}\n", i, i)
 	}
 	config := strings.Replace(slackVersion(number), "    watermark:", "    compute:\n"+compute.String()+"    watermark:", 1)
@@ -86,9 +86,7 @@ var badRollouts = []badRollout{
 		},
 		hurts: func(c *badCampaign, victim string) {
 			c.phase(victim, protocol.PhaseShadow)
-			c.more(50)
-			c.phase(victim, protocol.PhaseHealthGate)
-			c.more(50)
+			c.more(50) // not later: what the version before closes after the switch, it says to nobody
 			c.trouble(victim, protocol.PhaseHealthGate)
 		},
 	},
@@ -107,7 +105,9 @@ var badRollouts = []badRollout{
 		code: protocol.CodeHealth, says: "does not keep up",
 		hurts: func(c *badCampaign, victim string) {
 			c.phase(victim, protocol.PhaseShadow)
-			c.more(3000)
+			for sent := 0; sent < 15_000 && !slices.Contains(c.desk.report(victim).Failed, c.version); sent += 500 {
+				c.more(500) // devices do not wait
+			}
 		},
 	},
 }
@@ -221,6 +221,10 @@ func (c *badCampaign) stopped(t *testing.T, bad *badRollout) time.Duration {
 		return slices.Contains(r.Failed, c.version)
 	}) {
 		t.Fatalf("it is not gone after %v: %+v", takenBackWithin, r)
+	}
+	t.Logf("given up after %v", time.Since(began).Round(100*time.Millisecond))
+	if !await(takenBackWithin-time.Since(began), func() bool { return settledAt(c.t, c.dirs[victim]) }) {
+		t.Errorf("it still runs after %v", takenBackWithin)
 	}
 	took := time.Since(began)
 	if code := controller.wait(); code != exitCheck {

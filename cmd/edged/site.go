@@ -295,6 +295,9 @@ func (s *site) Settle(ctx context.Context, keep bool) error {
 	d.taking.Lock()
 	defer d.taking.Unlock()
 	if now := d.active.Load(); now.roles.listens != nil {
+		if !keep {
+			d.engine.DropShadows()
+		}
 		if _, err := d.swap(ctx, roles{speaks: now.roles.speaks}, keep); err != nil {
 			return err
 		}
