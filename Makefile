@@ -59,7 +59,8 @@ timecheck: ## CASES random cases of windows and time against the oracle, from SE
 
 fleet: mosquitto strace ## 20 gateways as processes through rollouts; commands and trials through kills, floods and a hostile channel
 	go test ./fleet/command -run 'HostileChannel|KilledAtEachStep' -v -timeout 30m -args -deliveries 20000 -script 60 $(if $(filter-out 0,$(SEED)),-seed $(SEED))
-	go test ./cmd/edged -run 'TestRolloutCampaign|TestBadRollouts|TestManagedKills|TestManagedFlood' -v -timeout 30m -args -fleet.gateways=20 -agent.kills=100 -agent.flood=20000
+	go test ./cmd/edged -run 'TestRolloutCampaign|TestManagedKills|TestManagedFlood' -v -timeout 30m -args -fleet.gateways=20 -agent.kills=100 -agent.flood=20000
+	go test ./cmd/edged -run TestBadRollouts -v -timeout 30m -args -fleet.gateways=20
 	go test ./cmd/edged -run 'TestKilledInEachPhase|TestKilledAtEachWrite' -v -timeout 30m -args -phases.writes -phases.twice
 
 broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them

@@ -134,6 +134,14 @@ func (c *badCampaign) more(n int) {
 	c.payloads = append(c.payloads, publish(c.t.(*testing.T), c.broker.URL(), &half{Fleet: c.fleet, left: n})...)
 }
 
+// taken rolls a good version out.
+func (c *badCampaign) taken(args []string) {
+	c.t.Helper()
+	if code := startController(c.t.(*testing.T), args).wait(); code != 0 {
+		c.t.Fatalf("the rollout ends with code %d", code)
+	}
+}
+
 // phase waits until a gateway is in a phase of the newest version's trial.
 func (c *badCampaign) phase(gateway, phase string) {
 	c.t.Helper()
@@ -256,7 +264,7 @@ func TestBadRollouts(t *testing.T) {
 	up := startUpstream(t, c.broker.URL(), "agg/#")
 	c.fleet = newFleet(t, 13, 20_000, edged.Timestamp(time.Now().Add(-time.Hour).UnixMilli()))
 	c.version = 1
-	c.run(0, c.rollout("good.yaml", slackVersion(1), trialShort))
+	c.taken(c.rollout("good.yaml", slackVersion(1), trialShort))
 	c.hash = hashOf(slackVersion(1))
 	c.more(300)
 	for i := range badRollouts {
@@ -267,6 +275,6 @@ func TestBadRollouts(t *testing.T) {
 	}
 	c.more(100)
 	c.version++
-	c.run(0, c.rollout("last.yaml", strings.Replace(demoConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), trialShort))
+	c.taken(c.rollout("last.yaml", strings.Replace(demoConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), trialShort))
 	c.compareAll(t, up, c.payloads)
 }
