@@ -162,6 +162,11 @@ var breakages = []breakage{
 		old: "			r.end(interrupted, protocol.CodeInterrupt, \"the process ended after it was started; it may have had an effect\")", new: "			r.phase = accepted",
 	},
 	{
+		name: "forget that it was started, with real gateways", file: "fleet/command/codec.go", room: gateways, test: "TestKilledAtEachWrite/commands",
+		sees: `the window is there: false; .*no effect`,
+		old:  "dst = appendFlag(dst, r.begun)", new: "dst = appendFlag(dst, false)",
+	},
+	{
 		name: "do not count starts during a trial", file: "fleet/apply/apply.go", room: gateways, test: phase, sees: `good version \d+: .*Status:APPLIED`,
 		old: "	if s.Trial.Starts++; s.Trial.Starts >= StartsMax {", new: "	if s.Trial.Starts >= StartsMax {",
 	},
