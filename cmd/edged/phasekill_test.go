@@ -593,7 +593,7 @@ func TestKilledAtEachWrite(t *testing.T) {
 	each("restart", some(3), s.restart)
 	for i := range trialKinds {
 		kind := &trialKinds[i]
-		each(kind.name, some(15), func(b blade) bool { return s.trial(kind, b) > 0 })
+		each(kind.name, some(30), func(b blade) bool { return s.trial(kind, b) > 0 })
 	}
 	s.finish()
 	for _, step := range durableSteps {
