@@ -17,7 +17,7 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.release=$(VERSION))
 TARGETS := amd64 arm64 arm
 export GOARM := 7
 
-.PHONY: help demo test race check vet modernise cross fuzz crash timecheck fleet broken bench docs build clean mosquitto
+.PHONY: help demo test race check vet modernise cross fuzz crash timecheck fleet broken bench docs build clean mosquitto strace
 
 help: ## print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -26,7 +26,7 @@ demo: ## fleet, broker, engine and results in one process; Ctrl-C ends it
 	go build -o bin/edged ./cmd/edged
 	bin/edged demo
 
-test: mosquitto ## all tests, with real files and a real mosquitto; under 5 minutes on 2 cores
+test: mosquitto strace ## all tests, with real files and a real mosquitto; under 5 minutes on 2 cores
 	go test -timeout 240s $(TESTFLAGS) ./...
 
 race: export CGO_ENABLED := 1
@@ -57,9 +57,11 @@ crash: mosquitto ## kill -9 campaigns with CYCLES kills each and a printed SEED;
 timecheck: ## CASES random cases of windows and time against the oracle, from SEED on
 	go test ./internal/timecheck -v -timeout 5h -args -cases $(CASES) $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 
-fleet: mosquitto ## 20 gateways as processes through rollouts; commands through kills, floods and a hostile channel
+fleet: mosquitto strace ## 20 gateways as processes through rollouts; commands and trials through kills, floods and a hostile channel
 	go test ./fleet/command -run 'HostileChannel|KilledAtEachStep' -v -timeout 30m -args -deliveries 20000 -script 60 $(if $(filter-out 0,$(SEED)),-seed $(SEED))
 	go test ./cmd/edged -run 'TestRolloutCampaign|TestManagedKills|TestManagedFlood' -v -timeout 30m -args -fleet.gateways=20 -agent.kills=100 -agent.flood=20000
+	go test ./cmd/edged -run TestBadRollouts -v -timeout 30m -args -fleet.gateways=20
+	go test ./cmd/edged -run 'TestKilledInEachPhase|TestKilledAtEachWrite' -v -timeout 30m -args -phases.writes -phases.twice
 
 broken: mosquitto ## plant defects into the daemon's source, one by one, and see the campaigns find them
 	go test ./internal/campaign -run TestBrokenDaemonsFail -v -timeout 1h -args -broken
@@ -88,6 +90,11 @@ package-test: packagetest
 
 clean: ## remove what build left
 	rm -rf bin edged-data
+
+strace:
+	@command -v strace >/dev/null || \
+	  printf '%s\n' '!! strace is not installed. SKIPPED: gateways killed at each durable write.' \
+	  '!! Install it with scripts/install-test-deps (Debian: apt-get install strace).'
 
 mosquitto:
 	@PATH="$$PATH:/usr/sbin" command -v mosquitto >/dev/null || \

@@ -40,6 +40,9 @@ type Engine struct {
 	intake   *intake
 	seq      *sequencer
 	stats    Stats
+	busy     busy // with live input: decoding, and turns of keys
+
+	dropping atomic.Bool // shadows get nothing more
 
 	comparisons comparisons
 
@@ -137,6 +140,15 @@ func (e *Engine) IntakeLevel() int { return e.intake.level() }
 
 // Config returns the configuration with its defaults filled in.
 func (e *Engine) Config() Config { return e.cfg }
+
+// Busy returns for how long the engine has worked on live input until now. It does not
+// count waiting for the disk. It may be called at any time.
+func (e *Engine) Busy() time.Duration { return e.busy.time() }
+
+// DropShadows keeps what comes from the shadows, at once: they may be what the engine has no
+// time for. It must be followed by a [Engine.Swap] that leaves them out, in this process or
+// the next.
+func (e *Engine) DropShadows() { e.dropping.Store(true) }
 
 // Ready is closed when recovery is over and input is taken.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
@@ -385,6 +397,9 @@ const allStages = -1
 // dispatch hands the turns of a stage to their actors. When they are done, the
 // epoch says so.
 func (e *Engine) dispatch(ep *epoch, stage int, spawn func(*keyRef) *actor.PID) {
+	if !ep.replay {
+		e.busy.begin() // until the last turn is done
+	}
 	ep.pending.Store(int32(len(ep.turns)) + 1)
 	for i := range ep.turns {
 		t := &ep.turns[i]

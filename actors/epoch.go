@@ -102,11 +102,12 @@ type epoch struct {
 	passivating []*keyRef
 	swept       int64 // bytes of snapshots, for the sweep's pacing
 
+	work      *busy
 	pending   atomic.Int32
 	processed chan struct{}
 }
 
-func newEpoch() *epoch { return &epoch{processed: make(chan struct{}, 1)} }
+func newEpoch(work *busy) *epoch { return &epoch{work: work, processed: make(chan struct{}, 1)} }
 
 // reset empties the epoch and keeps its memory.
 func (ep *epoch) reset(number uint64, replay bool) {
@@ -166,6 +167,9 @@ func (ep *epoch) add(ref *keyRef, en entry) {
 // finish counts one turn (or the dispatch itself) as done.
 func (ep *epoch) finish() {
 	if ep.pending.Add(-1) == 0 {
+		if !ep.replay {
+			ep.work.end()
+		}
 		ep.processed <- struct{}{}
 	}
 }

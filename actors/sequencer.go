@@ -160,6 +160,8 @@ func (s *sequencer) untilClose(done bool) time.Duration {
 
 // batch sequences the messages of a batch.
 func (s *sequencer) batch(b *edged.Batch) {
+	s.e.busy.begin()
+	defer s.e.busy.end()
 	if b.Fresh {
 		s.redelivery.reset()
 	}
@@ -291,7 +293,7 @@ func (s *sequencer) message(ep *epoch, rec *edged.Record) {
 
 // offer decodes a record for one pipeline and adds the event to its key's turn.
 func (s *sequencer) offer(ep *epoch, r *router, rec *edged.Record) {
-	if rec.Seq <= r.since {
+	if s.passes(r, rec) {
 		return
 	}
 	ev := &s.event
@@ -302,9 +304,14 @@ func (s *sequencer) offer(ep *epoch, r *router, rec *edged.Record) {
 	}
 }
 
+// passes reports whether a record is not for a pipeline.
+func (s *sequencer) passes(r *router, rec *edged.Record) bool {
+	return rec.Seq <= r.since || r.muted && s.e.dropping.Load()
+}
+
 // offerResult does the same with a result of the upstream pipeline.
 func (s *sequencer) offerResult(ep *epoch, r *router, rec *edged.Record, body []byte) {
-	if rec.Seq <= r.since {
+	if s.passes(r, rec) {
 		return
 	}
 	ev := &s.event
@@ -554,7 +561,7 @@ func (s *sequencer) take() *epoch {
 	if n := len(s.free); n > 0 {
 		ep, s.free = s.free[n-1], s.free[:n-1]
 	} else {
-		ep = newEpoch()
+		ep = newEpoch(&s.e.busy)
 	}
 	ep.reset(s.number, s.open != nil && s.open.replay)
 	return ep

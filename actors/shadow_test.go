@@ -65,6 +65,59 @@ func TestShadowsAreCompared(t *testing.T) {
 	}
 }
 
+// A shadow that is dropped gets nothing more, one that comes after it does, and what speaks
+// notices neither.
+func TestShadowsAreDropped(t *testing.T) {
+	p := &chainPipeline{name: "device", groups: 1, size: 2}
+	speaks, old, next := p.Clone(), *p, *p
+	old.name, next.name = "device~1", "device~2"
+	links, outs := chainLinks([]*chainPipeline{p})
+	src := &feedSource{feed: make(chan edged.Batch, 1)}
+	acked := make(chan struct{}, 10)
+	src.onAck = func(int) { acked <- struct{}{} }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	e, err := New(Config{CommitInterval: time.Millisecond, TickInterval: time.Millisecond}, Ports{
+		Store: NewMemoryStore(links...), Source: src, Pipelines: []Pipeline{speaks}, Links: links, Shadows: []Shadow{{old.Clone(), "device"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+	sent := 0
+	events := func(want ...int64) {
+		t.Helper()
+		for range 2 {
+			sent++
+			src.feed <- edged.Batch{Messages: []edged.Message{message(fmt.Sprintf("k1 %d", 20+sent), uint64(sent))}}
+			<-acked
+		}
+		for i, st := range e.Stats().Pipelines() {
+			if st.Events.Load() != want[i] {
+				t.Errorf("%s: %d events of %d, want %d", st.Name, st.Events.Load(), sent, want[i])
+			}
+		}
+	}
+	events(2, 2)
+	e.DropShadows()
+	events(4, 2)
+	if _, err := e.Swap(ctx, Swap{
+		Pipelines: []Pipeline{speaks}, Shadows: []Shadow{{next.Clone(), "device"}}, Links: links,
+		Settle: func(edged.Seq) (map[string]edged.Seq, error) { return nil, nil },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	events(6, 2)
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := outs["device"].got(); len(got) != 3 {
+		t.Errorf("sent: %q", got)
+	}
+}
+
 // Results without a counterpart are not kept for ever.
 func TestComparisonIsBounded(t *testing.T) {
 	var c comparisons

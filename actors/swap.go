@@ -195,6 +195,7 @@ func (s *sequencer) exchange(w *swapping) error {
 	e.since, e.pipelines, e.shadows, e.stages = since, w.all, w.Shadows, stages
 	e.stats.keep(w.all)
 	e.comparisons.begin(w.Shadows)
+	e.dropping.Store(false)
 	named := func(name string) int {
 		return slices.IndexFunc(old, func(r *router) bool { return r.pipeline.Name() == name })
 	}

@@ -23,6 +23,7 @@ type campaign struct {
 	home      string
 	gateways  []string
 	configs   map[string]string
+	dirs      map[string]string
 	processes map[string]*process
 }
 
@@ -34,7 +35,7 @@ func unhurried(config string) string {
 func newCampaign(t *testing.T, gateways int) *campaign {
 	t.Helper()
 	y := newYard(t)
-	c := &campaign{yard: y, desk: y.desk(), home: t.TempDir(), configs: map[string]string{}, processes: map[string]*process{}}
+	c := &campaign{yard: y, desk: y.desk(), home: t.TempDir(), configs: map[string]string{}, dirs: map[string]string{}, processes: map[string]*process{}}
 	y.write("dave.secret", holderKey("dave").Line()+"\n")
 	home, err := openHome(c.home, "plant7")
 	y.must(err)
@@ -43,7 +44,8 @@ func newCampaign(t *testing.T, gateways int) *campaign {
 		name := fmt.Sprintf("gw-%02d", i+1)
 		y.certify(name)
 		c.gateways = append(c.gateways, name)
-		c.configs[name] = y.config(name, t.TempDir())
+		c.dirs[name] = t.TempDir()
+		c.configs[name] = y.config(name, c.dirs[name])
 		text, err := os.ReadFile(c.configs[name])
 		y.must(err)
 		y.must(os.WriteFile(c.configs[name], []byte(unhurried(string(text))), 0o600))
@@ -132,6 +134,13 @@ func TestRolloutCampaign(t *testing.T) {
 
 	payloads = append(payloads, publish(t, c.broker.URL(), fleet)...)
 	c.run(0, c.rollout("last.yaml", strings.Replace(slackConfig, "idle_timeout: 5s", "idle_timeout: 1s", 1), trialShort))
+	c.compareAll(t, up, payloads)
+}
+
+// compareAll waits until all windows have closed at all gateways, and compares them with
+// what they must be.
+func (c *campaign) compareAll(t *testing.T, up *upstream, payloads []string) {
+	t.Helper()
 	windows := expected(t, payloads, 3*time.Second)
 	results := map[string][]string{}
 	eventually(t, "all windows have closed everywhere", func() bool {
@@ -141,7 +150,13 @@ func TestRolloutCampaign(t *testing.T) {
 			results[p.Gateway] = append(results[p.Gateway], text)
 		}
 		return !slices.ContainsFunc(c.gateways, func(name string) bool { return len(results[name]) < len(windows) })
-	}, func() string { return fmt.Sprintf("%d windows; %d results", len(windows), len(up.results())) })
+	}, func() string {
+		text := fmt.Sprintf("%d windows", len(windows))
+		for _, name := range c.gateways {
+			text += fmt.Sprintf("; %s has %d", name, len(results[name]))
+		}
+		return text
+	})
 	for _, name := range c.gateways {
 		compare(t, results[name], windows)
 	}

@@ -37,14 +37,26 @@ const testLimit = 15 * time.Second
 
 // syncBuffer is a buffer that goroutines of the command may write.
 type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
+	mu   sync.Mutex
+	b    bytes.Buffer
+	hear func(text string)
 }
 
 func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.hear != nil {
+		s.hear(string(p))
+	}
 	return s.b.Write(p)
+}
+
+// listen lets a function hear what is written from now on, before anybody can read it; nil
+// ends that.
+func (s *syncBuffer) listen(hear func(text string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hear = hear
 }
 
 func (s *syncBuffer) String() string {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"edged/actors"
 	"edged/configs"
@@ -26,7 +27,18 @@ const desiredFile = "desired.json"
 const (
 	dryRunRecords = 10_000
 	dryRunBytes   = 8 << 20
+
+	// dryRunTime is how long that may take. A version that needs as long for what took the
+	// one before a fourth of it is too slow.
+	dryRunTime   = 20 * time.Second
+	dryRunGrowth = 4
+
+	// dryRunAhead is how many records may wait: they cannot be taken back when time is over.
+	dryRunAhead = 64
 )
+
+// errDryRunTime is why a dry run ends early.
+var errDryRunTime = errors.New("the dry run takes too long")
 
 // site is a daemon as the operators of a fleet configure it. They send pipelines, tables and
 // outputs; the settings stay those of the gateway's own file, so that nothing that is sent
@@ -159,12 +171,22 @@ func (s *site) DryRun(ctx context.Context, v apply.Version) error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
 	before, _, err := s.rehearse(ctx, s.daemon.active.Load().setup)
+	took := time.Since(began)
+	if errors.Is(err, errDryRunTime) {
+		s.daemon.log.Warn("no dry run: what runs already takes too long for it", "version", v.Number, "after", took)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	after, sample, err := s.rehearse(ctx, next)
 	switch {
+	case errors.Is(err, errDryRunTime) && took > dryRunTime/dryRunGrowth:
+		return nil // the trial will tell
+	case errors.Is(err, errDryRunTime):
+		return &apply.Fault{Code: protocol.CodeHealth, Err: fmt.Errorf("dry run: it needs more than %v for %d records, what runs needs %v", dryRunTime, before.Messages, took.Round(time.Millisecond))}
 	case err != nil:
 		return fmt.Errorf("dry run: %w", err)
 	case after.Broken > before.Broken:
@@ -189,7 +211,13 @@ func (s *site) rehearse(ctx context.Context, as *setup) (h apply.Health, sample 
 		source.after = pos.Seq - dryRunRecords
 	}
 	store := newShadowStore()
-	st, err := rehearse(ctx, as, fresh, source, store)
+	settings := *as.settings
+	settings.Engine.EpochEventsMax, settings.Engine.IntakeEventsMax = dryRunAhead, dryRunAhead
+	careful := *as
+	careful.settings = &settings
+	ctx, cancel := context.WithTimeoutCause(ctx, dryRunTime, errDryRunTime)
+	defer cancel()
+	st, err := rehearse(ctx, &careful, fresh, source, store)
 	if err != nil {
 		return h, "", err
 	}
@@ -273,6 +301,9 @@ func (s *site) Settle(ctx context.Context, keep bool) error {
 	d.taking.Lock()
 	defer d.taking.Unlock()
 	if now := d.active.Load(); now.roles.listens != nil {
+		if !keep {
+			d.engine.DropShadows()
+		}
 		if _, err := d.swap(ctx, roles{speaks: now.roles.speaks}, keep); err != nil {
 			return err
 		}
@@ -300,7 +331,7 @@ func (s *site) Health() apply.Health {
 	e := s.daemon.engine
 	st := e.Stats()
 	h := apply.Health{
-		Messages: st.Received.Load(), Errors: s.errors(), Broken: st.Panics.Load() + st.Quarantined.Load(),
+		Messages: st.Received.Load(), Errors: s.errors(), Busy: e.Busy(), Broken: st.Panics.Load() + st.Quarantined.Load(),
 		Stuck: int64(e.IntakeLevel()), StuckMax: int64(e.Config().IntakeEventsMax), Linked: s.linked(),
 	}
 	note := func(name string, up bool) {

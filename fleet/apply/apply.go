@@ -186,7 +186,8 @@ type Applier struct {
 	back    chan chan error
 	state   State // belongs to Run, once that is called
 	last    *protocol.Desired
-	tried   Health // what was counted in trials that failed: it is not what is usual
+	tried   Health // what was counted while versions spoke that were taken back: it is not what is usual
+	spoke   Health // what was counted when the version on trial began to speak, or this process to watch it
 
 	bell   chan struct{} // rings when there is a newest
 	mu     sync.Mutex
@@ -379,6 +380,7 @@ func (a *Applier) usual() Health {
 	h := a.gateway.Health()
 	h.Messages -= a.tried.Messages
 	h.Errors -= a.tried.Errors
+	h.Busy -= a.tried.Busy
 	return h
 }
 
@@ -421,6 +423,7 @@ func (a *Applier) prove(ctx context.Context, t *Trial) error {
 			a.state.fail(t.Version, protocol.StatusRolledBack, protocol.PhaseRollback, faultOf(fault, protocol.CodeHealth))
 			return errors.Join(a.save(), fmt.Errorf("%w: version %d instead of %d: %w", ErrStart, a.state.Active.Number, t.Number, err))
 		}
+		a.unlearn()
 	}
 	a.state.fail(t.Version, protocol.StatusRolledBack, protocol.PhaseRollback, faultOf(fault, protocol.CodeHealth))
 	if err := a.save(); err != nil {
@@ -463,14 +466,17 @@ func (a *Applier) speak(ctx context.Context, t *Trial) error {
 		}
 	}
 	a.phase(t.Version, protocol.PhaseHealthGate)
-	before := a.gateway.Health()
-	fault := a.gate(ctx, t, min(time.Duration(t.Apply.Health)*time.Millisecond, Settling), true)
-	if fault != nil {
-		now := a.gateway.Health()
-		a.tried.Messages += now.Messages - before.Messages
-		a.tried.Errors += now.Errors - before.Errors
-	}
-	return fault
+	a.spoke = a.gateway.Health()
+	return a.gate(ctx, t, min(time.Duration(t.Apply.Health)*time.Millisecond, Settling), true)
+}
+
+// unlearn leaves what was counted while a version spoke out of what is usual, up to now,
+// when it does so no more.
+func (a *Applier) unlearn() {
+	now := a.gateway.Health()
+	a.tried.Messages += now.Messages - a.spoke.Messages
+	a.tried.Errors += now.Errors - a.spoke.Errors
+	a.tried.Busy += now.Busy - a.spoke.Busy
 }
 
 // settle ends what only listens.

@@ -110,6 +110,11 @@ func (b *box) Switch(_ context.Context, v Version) (err error) {
 		panic("it does not listen")
 	}
 	if err = b.step("switch", v); err == nil {
+		b.mu.Lock()
+		for range 30 * min(b.running.Number, 1) { // until a version steps back, messages come
+			b.count()
+		}
+		b.mu.Unlock()
 		before := b.running
 		b.running, b.listening = v, &before
 		b.show(v)
@@ -186,8 +191,22 @@ func (b *box) show(v Version) {
 
 // count is a second of messages.
 func (b *box) count() {
-	b.health.Messages += 100
+	messages, busy := int64(100), 50*time.Millisecond
 	switch mannerOf(b.tried).Fails {
+	case "costs": // so much that there is time for nothing else
+		busy = 950 * time.Millisecond
+	case "costs some": // and there is time for it
+		busy = 850 * time.Millisecond
+	case "backlog":
+		messages, busy = 1900, 950*time.Millisecond
+	}
+	b.health.Messages += messages
+	b.health.Busy += busy
+	switch mannerOf(b.tried).Fails {
+	case "errors once it speaks":
+		if b.tried.Is(b.running) {
+			b.health.Errors += 5
+		}
 	case "errors":
 		if b.tried.Is(b.running) {
 			b.health.Errors += 5
@@ -253,6 +272,9 @@ func TestVersions(t *testing.T) {
 		{"panic", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "1 panics", 2 * time.Second},
 		{"source", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "source was connected", time.Minute + Settling + time.Second},
 		{"slow", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "does not keep up", (stuckTicks + 1) * time.Second},
+		{"costs", "", 1, protocol.StatusRolledBack, protocol.PhaseRollback, "all time was work, 9.5ms for a message; before it was 500µs", (stuckTicks + 1) * time.Second},
+		{"backlog", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute + Settling},
+		{"costs some", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute + Settling},
 		{"link", protocol.ConfirmSession, 1, protocol.StatusRolledBack, protocol.PhaseRollback, "management link", time.Minute + Settling},
 		{"link", protocol.ConfirmNone, 2, protocol.StatusApplied, protocol.PhaseCommitted, "", time.Minute + Settling},
 		{"", protocol.ConfirmOperator, 1, protocol.StatusRolledBack, protocol.PhaseRollback, "nobody has confirmed", 2 * time.Minute},
@@ -464,6 +486,25 @@ func TestRollback(t *testing.T) {
 			time.Sleep(5 * time.Minute)
 		})
 		if err != nil || last.Active.Number != 1 || b.running.Number != 1 || b.listening != nil || !last.failed(Version{Epoch: 1, Number: 2}) {
+			t.Errorf("%+v, %v", last, err)
+		}
+	})
+}
+
+// TestTrialsAreNotUsual: what a version that was taken back has refused, until it was, does
+// not make the next one look as if that were usual.
+func TestTrialsAreNotUsual(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := &disk{left: -1}, &box{}
+		last, err := life(t, d, b, func(a *Applier) {
+			for n := range uint64(5) {
+				v := desired(n+1, manner{Fails: "errors once it speaks"}, protocol.ConfirmNone)
+				v.Apply.Health = 2_500
+				a.Desired(v)
+				time.Sleep(time.Minute)
+			}
+		})
+		if err != nil || len(last.Failed) != 5 || last.Active.Number != 0 {
 			t.Errorf("%+v, %v", last, err)
 		}
 	})

@@ -28,19 +28,28 @@ const (
 	// errorsGrowth how many times as large as before the share may be.
 	errorsShare  = 0.01
 	errorsGrowth = 2
+
+	// busyShare is the share of its time that a gateway may work, and costGrowth how many
+	// times as much work as before a message may be then. One that works all the time
+	// falls behind, and the broker keeps what waits, so that nothing here shows how much.
+	// A version that is tried costs twice, beside the one that speaks; and a backlog makes
+	// any gateway work all the time, but at the cost that is usual.
+	busyShare  = 0.9
+	costGrowth = 4
 )
 
 // Health is what a gateway counts. While a version listens, errors are what that one could
 // not take.
 type Health struct {
-	Messages int64    `json:"messages"` // received, since the process started
-	Errors   int64    `json:"errors"`   // messages that became dead letters since then
-	Broken   int64    `json:"-"`        // panics and quarantined keys since then
-	Stuck    int64    `json:"-"`        // messages that wait to be processed
-	StuckMax int64    `json:"-"`        // at which nothing more is taken
-	Up       []string `json:"up"`       // inputs and outputs that are connected
-	Down     []string `json:"-"`        // those that are not; one that is gone is in neither
-	Linked   bool     `json:"-"`        // the management link works
+	Messages int64         `json:"messages"`       // received, since the process started
+	Errors   int64         `json:"errors"`         // messages that became dead letters since then
+	Busy     time.Duration `json:"busy,omitempty"` // spent on messages since then
+	Broken   int64         `json:"-"`              // panics and quarantined keys since then
+	Stuck    int64         `json:"-"`              // messages that wait to be processed
+	StuckMax int64         `json:"-"`              // at which nothing more is taken
+	Up       []string      `json:"up"`             // inputs and outputs that are connected
+	Down     []string      `json:"-"`              // those that are not; one that is gone is in neither
+	Linked   bool          `json:"-"`              // the management link works
 }
 
 // gate watches a version for a span.
@@ -50,19 +59,16 @@ func (a *Applier) gate(ctx context.Context, t *Trial, span time.Duration, speaks
 	defer end.Stop()
 	tick := time.NewTicker(gateEvery)
 	defer tick.Stop()
-	stuck := 0
+	p := pace{last: first, at: started}
 	for {
 		select {
 		case <-tick.C:
 			now := a.gateway.Health()
-			if stuck++; !now.stuck() {
-				stuck = 0
+			if err := p.lost(&t.Before, &first, &now); err != nil {
+				return err
 			}
 			if err := now.worse(&t.Before, &first, time.Since(started) >= Settling); err != nil {
 				return err
-			}
-			if stuck > stuckTicks {
-				return fmt.Errorf("it does not keep up: %d of %d messages have waited for %d s", now.Stuck, now.StuckMax, stuck)
 			}
 		case <-a.bell:
 			if err := a.interrupted(t); err != nil {
@@ -85,10 +91,42 @@ func (a *Applier) gate(ctx context.Context, t *Trial, span time.Duration, speaks
 	}
 }
 
-// stuckTicks is for how many looks in a row the intake may be nearly full.
+// stuckTicks is for how many looks in a row the intake may be nearly full, and a gateway
+// work all the time.
 const stuckTicks = 10
 
 func (h *Health) stuck() bool { return h.StuckMax > 0 && h.Stuck*5 > h.StuckMax*4 }
+
+// cost is how long the work on a message takes.
+func (h *Health) cost() time.Duration { return h.Busy / time.Duration(max(h.Messages, 1)) }
+
+// pace tells from look to look whether a gateway keeps up.
+type pace struct {
+	last  Health
+	at    time.Time // of the last look
+	stuck int       // looks in a row
+	slow  int       // looks in a row
+}
+
+// lost returns an error if it has not kept up for too long.
+func (p *pace) lost(before, first, now *Health) error {
+	since, worked := time.Since(p.at), now.Busy-p.last.Busy
+	p.last, p.at = *now, time.Now()
+	if p.stuck++; !now.stuck() {
+		p.stuck = 0
+	}
+	trial := Health{Messages: now.Messages - first.Messages, Busy: now.Busy - first.Busy}
+	if p.slow++; worked.Seconds() < busyShare*since.Seconds() || trial.cost() <= costGrowth*before.cost() {
+		p.slow = 0
+	}
+	switch {
+	case p.stuck > stuckTicks:
+		return fmt.Errorf("it does not keep up: %d of %d messages have waited for %d s", now.Stuck, now.StuckMax, p.stuck)
+	case p.slow > stuckTicks:
+		return fmt.Errorf("it does not keep up: for %d s all time was work, %v for a message; before it was %v", p.slow, trial.cost(), before.cost())
+	}
+	return nil
+}
 
 // worse says what is worse than before the trial.
 func (h *Health) worse(before, first *Health, settled bool) error {

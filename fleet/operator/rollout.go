@@ -204,6 +204,7 @@ func (d *Document) verdict(f Facts) (status string, code protocol.Code, message 
 		return MemberFailed, protocol.CodeReplay, fmt.Sprintf("it runs version %d with another content: somebody else has used the number", d.Version)
 	case f.Status == protocol.StatusApplied && f.Applied == d.Version:
 		return MemberDone, "", ""
+	case !slices.Contains(f.Failed, d.Version): // the status may be that of the version before, until it has ended there
 	case f.Status == protocol.StatusFailed || f.Status == protocol.StatusRolledBack || f.Status == protocol.StatusRejected:
 		return failure(f)
 	}

@@ -62,8 +62,10 @@ var (
 	offline = operator.Facts{Epoch: 1, Seen: 6, Applied: 6, Status: protocol.StatusApplied}
 	taken   = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 6, Status: protocol.StatusApplying}
 	applied = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 7, Status: protocol.StatusApplied}
-	rolled  = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 6, Status: protocol.StatusRolledBack,
+	rolled  = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 6, Status: protocol.StatusRolledBack, Failed: []uint64{7},
 		Fault: &protocol.Fault{Code: protocol.CodeHealth, Path: "pipelines[0]", Message: "silent"}}
+	// It has taken version 7, and is not through with taking version 6 back.
+	late   = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 5, Status: protocol.StatusRolledBack, Failed: []uint64{6}}
 	newer  = operator.Facts{Online: true, Epoch: 1, Seen: 8, Applied: 8, Status: protocol.StatusApplied}
 	other  = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 7, Hash: "sha256:y", Status: protocol.StatusApplied}
 	same   = operator.Facts{Online: true, Epoch: 1, Seen: 7, Applied: 7, Hash: "sha256:x", Status: protocol.StatusApplied}
@@ -91,6 +93,8 @@ func TestRolloutTable(t *testing.T) {
 		"it had it before":                   {"1", []said{{0, applied}}, 70, operator.MemberDone, "", operator.PhaseDone},
 		"it rolls back":                      {"1", []said{{0, online}, {2, taken}, {5, rolled}}, 6, operator.MemberFailed, protocol.CodeHealth, operator.PhaseStopped},
 		"it rolls back during the bake":      {"1", []said{{0, online}, {5, applied}, {60, rolled}}, 61, operator.MemberFailed, protocol.CodeHealth, operator.PhaseStopped},
+		"it takes the one before back":       {"1", []said{{0, online}, {2, late}}, 60, operator.MemberTaken, "", operator.PhaseRunning},
+		"it has taken that back":             {"1", []said{{0, online}, {2, late}, {4, taken}, {5, applied}}, 70, operator.MemberDone, "", operator.PhaseDone},
 		"it takes it and hangs":              {"1", []said{{0, online}, {2, taken}}, 301, operator.MemberFailed, protocol.CodeTimeout, operator.PhaseStopped},
 		"it hangs, and there is time":        {"1", []said{{0, online}, {2, taken}}, 299, operator.MemberTaken, "", operator.PhaseRunning},
 		"it is online and takes nothing":     {"1", []said{{0, online}}, 301, operator.MemberFailed, protocol.CodeTimeout, operator.PhaseStopped},
@@ -191,7 +195,11 @@ type device struct {
 }
 
 func (d *device) facts() operator.Facts {
-	return operator.Facts{Online: d.online, Epoch: 1, Seen: d.seen, Applied: d.applied, Status: d.status}
+	f := operator.Facts{Online: d.online, Epoch: 1, Seen: d.seen, Applied: d.applied, Status: d.status}
+	if f.Status == protocol.StatusRolledBack {
+		f.Failed = []uint64{f.Seen}
+	}
+	return f
 }
 
 // TestRolloutOracle simulates fleets whose gateways come and go, with a controller that
