@@ -135,7 +135,7 @@ func fleetTable(f *Fleet) []setting {
 		{path: "fleet.password", to: &f.Password, secret: true, doc: "Password. Only the environment variable can give it; a file is the better place."},
 		{path: "fleet.password_file", to: &f.PasswordFile, doc: "File that holds the password. White space at its end is ignored."},
 		{path: "fleet.ca_file", to: &f.CAFile, doc: "Certificates in PEM that the broker's must come from. Empty: those of the system."},
-		{path: "fleet.cert_file", to: &f.CertFile, doc: "Our certificate in PEM. Its common name is what the broker's access rules go by. Changed files are used from the next connection on."},
+		{path: "fleet.cert_file", to: &f.CertFile, doc: "Our certificate in PEM. Its common name is what the broker's access rules go by. When a whole and valid pair has replaced it, links connect anew with that; until then, the one from before is used."},
 		{path: "fleet.key_file", to: &f.KeyFile, doc: "The key of cert_file in PEM."},
 		{path: "fleet.tls_min", value: "1.3", to: &f.TLSMin, words: []string{"1.2", "1.3"}, doc: "Least version of TLS."},
 		{path: "fleet.trust_file", to: &f.TrustFile,

@@ -41,6 +41,7 @@ type managed struct {
 	control *mqtt.Control
 	applier *apply.Applier
 	site    *site
+	certs   watchedCertificates
 	end     context.CancelCauseFunc // of the process
 
 	replaying sync.Mutex // held by the replay that runs

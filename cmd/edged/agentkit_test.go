@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -40,15 +41,16 @@ type yard struct {
 	root   trust.SecretKey
 }
 
-// newYard makes everything but gateways.
-func newYard(t testing.TB) *yard {
+// newYard makes everything but gateways. Rules are added to those of the broker that are
+// shipped.
+func newYard(t testing.TB, rules ...string) *yard {
 	t.Helper()
 	y := &yard{t: t, dir: t.TempDir(), root: holderKey("root")}
 	y.ca, y.caKey = y.issue("ca", nil, nil)
 	y.certify("broker")
 	acl, err := os.ReadFile("../../configs/brokers/mosquitto.acl")
 	y.must(err)
-	y.write("acl", "topic readwrite sensors/#\ntopic readwrite agg/#\n"+string(acl)) // devices are anonymous here
+	y.write("acl", "topic readwrite sensors/#\ntopic readwrite agg/#\n"+string(acl)+"\n"+strings.Join(rules, "\n")+"\n") // devices are anonymous here
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	y.must(err)
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -95,11 +97,27 @@ func (y *yard) certify(name string) { y.issue(name, y.ca, y.caKey) }
 
 func (y *yard) issue(name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	y.t.Helper()
+	p := y.pair(name, time.Now().Add(time.Hour), parent, signer)
+	y.write(name+".pem", p.text)
+	y.write(name+".key", p.keyText)
+	return p.cert, p.key
+}
+
+// pair is a certificate with its key, and both as they are in files.
+type pair struct {
+	cert          *x509.Certificate
+	key           *ecdsa.PrivateKey
+	text, keyText string
+}
+
+// pair makes a certificate with the common name.
+func (y *yard) pair(name string, ends time.Time, parent *x509.Certificate, signer *ecdsa.PrivateKey) pair {
+	y.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	y.must(err)
 	cert := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: ends.Add(-2 * time.Hour), NotAfter: ends,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: parent == nil,
 		KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -111,9 +129,8 @@ func (y *yard) issue(name string, parent *x509.Certificate, signer *ecdsa.Privat
 	y.must(err)
 	secret, err := x509.MarshalECPrivateKey(key)
 	y.must(err)
-	y.write(name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	y.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret})))
-	return cert, key
+	return pair{cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))}
 }
 
 // config writes the configuration of a gateway and returns its path.

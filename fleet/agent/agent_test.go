@@ -243,12 +243,14 @@ func TestAlarms(t *testing.T) {
 		b.Subject = "stream/b"
 		set(a)
 		set(a, b)
+		b.Severity = protocol.SeverityCritical
+		set(a, b) // it has become worse
 		set(b)
 		set()
 		time.Sleep(2 * time.Hour)
 		r.desired(1, 1) // fresh again
 		time.Sleep(2 * time.Hour)
-		if n := len(r.events(protocol.ClassAlarm)); n != 4 {
+		if n := len(r.events(protocol.ClassAlarm)); n != 5 {
 			t.Errorf("%d alarm events before the document is old", n)
 		}
 		time.Sleep(2 * time.Hour)
@@ -258,7 +260,7 @@ func TestAlarms(t *testing.T) {
 		for _, e := range r.events(protocol.ClassAlarm) {
 			words = append(words, e.Code+" "+e.Subject+" "+e.Severity)
 		}
-		want := []string{"outbox.blocked stream/a major", "outbox.blocked stream/b major", "outbox.blocked stream/a clear", "outbox.blocked stream/b clear",
+		want := []string{"outbox.blocked stream/a major", "outbox.blocked stream/b major", "outbox.blocked stream/b critical", "outbox.blocked stream/a clear", "outbox.blocked stream/b clear",
 			"config.frozen  major", "config.frozen  clear"}
 		if !slices.Equal(words, want) {
 			t.Errorf("%q", words)
@@ -411,8 +413,14 @@ func TestDuplicates(t *testing.T) {
 		}
 		ahead := clone
 		ahead.Session = 50
-		show(r.state().Will()) // of a session that is not over: begin another
-		<-r.wire.greeted
+		for range 4 { // a broker that is shut down says the will of a session that is not over: begin another, and stay
+			show(r.state().Will())
+			<-r.wire.greeted
+			synctest.Wait()
+		}
+		if n := r.agent.Stats().Duplicates; n != 2 {
+			t.Errorf("%d signs of a duplicate after the broker was restarted", n)
+		}
 		synctest.Wait()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()

@@ -152,9 +152,9 @@ func (a *Agent) mirror(data []byte) error {
 			a.link.Reconnect(fmt.Errorf("fleet: session %d is not ours", s.Session))
 		}
 	case change == protocol.Newer && !s.Online:
-		// Each CONNECT has a session of its own, and ours is not over. Others believe that
-		// it is, so begin another.
-		a.suspect("another connection has begun the session of this one: the disk was cloned")
+		// Our own will, while the connection stands: brokers that are shut down say it before
+		// they close, so it is no sign of a duplicate. Others believe that the session is over,
+		// so begin another.
 		a.link.Reconnect(errors.New("fleet: the broker says that this session is over"))
 	case change == protocol.Newer:
 		a.suspect("another process has this gateway's data and name: its disk was cloned")

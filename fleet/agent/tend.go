@@ -110,11 +110,11 @@ const (
 	alarmFrozen    = "config.frozen"
 )
 
-// compareAlarms raises what is new and clears what is over. The caller holds mu.
+// compareAlarms raises what is new, or has become worse or better, and clears what is over. The caller holds mu.
 func (a *Agent) compareAlarms(now map[alarmKey]Alarm) {
 	for _, key := range sorted(now) {
 		alarm := now[key]
-		if _, known := a.watch.alarms[key]; !known {
+		if old, known := a.watch.alarms[key]; !known || old.Severity != alarm.Severity {
 			a.cfg.Logger.Warn("fleet: alarm", "code", alarm.Code, "subject", alarm.Subject, "message", alarm.Message)
 			a.raise(event{class: protocol.ClassAlarm, code: alarm.Code, severity: alarm.Severity, subject: alarm.Subject, message: alarm.Message})
 		}
