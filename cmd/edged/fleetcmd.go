@@ -465,10 +465,13 @@ func (d *dispatch) answered(n operator.News) error {
 	if a.Lost {
 		text += "  (its result is not kept any more)"
 	}
+	if !n.Signed && d.desk.ring != nil && d.desk.ring.SignsGateways() {
+		text += "  (unsigned)"
+	}
 	if all := len(d.sender.Outcomes()) + len(d.waiting) + len(d.unsent); d.many && a.Final {
 		text += fmt.Sprintf("  (%d of %d)", all-len(d.waiting)-d.sender.Open(), all)
 	}
-	return d.out.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "answer": a}, "%s", text)
+	return d.out.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "signed": n.Signed, "answer": a}, "%s", text)
 }
 
 const fleetSignLong = `Add your signature to a command in a file, made with edged fleet cmd --out. It shows

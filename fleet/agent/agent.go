@@ -45,6 +45,9 @@ type Config struct {
 	// ping, info.get, audit.export, trust.update, command.cancel.
 	Ops map[string]Op
 
+	// Signer signs states, infos, reports and answers. Nil: nothing is signed.
+	Signer *trust.Signer
+
 	Heartbeat   time.Duration // how often to say how we are
 	FrozenAfter time.Duration // connected, without a fresher document than one with a refresh: alarm
 	HoldOff     time.Duration // how long to stay away from a duplicate
@@ -98,7 +101,8 @@ type Agent struct {
 	broken   error // why nothing can be decided any more
 	own      protocol.Presence
 	report   Report
-	stale    bool // reported is to be said again
+	said     uint64 // how often reported was said
+	stale    bool   // reported is to be said again
 	events   []pending
 	answers  []Message // that wait for a connection
 	running  map[protocol.ID]context.CancelCauseFunc

@@ -444,6 +444,59 @@ func TestDuplicates(t *testing.T) {
 	})
 }
 
+// TestSigned: everything that others decide by is signed, the will included, which is made
+// before there is a connection; and what is of no weight is not.
+func TestSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signing := key("gw-1")
+		r := newSigningRig(t, nil, &signing)
+		ring, err := r.cfg.Guard.Pinned.Advance(r.ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.order("olga", "ping", "", nil)
+		time.Sleep(time.Minute)
+		r.wire.cut()
+		<-r.wire.greeted
+		synctest.Wait()
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		kinds := map[protocol.Kind]int{}
+		for _, m := range append(r.wire.wills, r.wire.sent...) {
+			topic, err := protocol.ParseTopic(protocol.DefaultPrefix, m.Topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds[topic.Kind]++
+			signed := false
+			switch topic.Kind {
+			case protocol.KindState:
+				_, signed, err = protocol.Believe[protocol.State](ring, "gw-1", m.Payload)
+			case protocol.KindInfo:
+				_, signed, err = protocol.Believe[protocol.Info](ring, "gw-1", m.Payload)
+			case protocol.KindReported:
+				_, signed, err = protocol.Believe[protocol.Reported](ring, "gw-1", m.Payload)
+			case protocol.KindAnswer:
+				_, signed, err = protocol.Believe[protocol.Answer](ring, "gw-1", m.Payload)
+			default:
+				if strings.Contains(string(m.Payload), `"sig":`) {
+					t.Errorf("signed: %s %s", m.Topic, m.Payload)
+				}
+				continue
+			}
+			if err != nil || !signed {
+				t.Errorf("%s: %t, %v: %s", m.Topic, signed, err, m.Payload)
+			}
+		}
+		// two wills, two states, the farewell
+		if kinds[protocol.KindState] != 5 || kinds[protocol.KindInfo] != 2 || kinds[protocol.KindReported] < 2 || kinds[protocol.KindAnswer] != 3 ||
+			kinds[protocol.KindHeartbeat] == 0 || kinds[protocol.KindEvent] == 0 {
+			t.Errorf("said: %v", kinds)
+		}
+	})
+}
+
 // TestAnswersWait: what is answered while the link is down is said later.
 func TestAnswersWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

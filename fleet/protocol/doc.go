@@ -49,7 +49,7 @@
 //	Event      v evt_seq instance class code sev subject boot mono_ms ts_ms ts_trusted msg data
 //	Desired    v aud{fleet gw instance selector} iss keyring epoch version refresh config|
 //	           ref{url sha256 size} apply{health_ms deadline_ms confirm state}
-//	Reported   v instance session epoch keyring desired_seen refresh applied effective_hash
+//	Reported   v instance session rev epoch keyring desired_seen refresh applied effective_hash
 //	           status phase error{code path msg} failed_versions cmd_watermark audit_head
 //	Command    v id op args aud{fleet gw instance selector} iss keyring epoch seq nonce ttl_ms
 //	           exp_ms if{config_version config_hash} dry_run timeout_ms
@@ -67,6 +67,12 @@
 //	cause                  will shutdown
 //	apply.confirm          none session operator
 //	apply.state            keep migrate reset
+//
+// # Signatures of gateways
+//
+// A gateway may sign State, Info, Reported and Answer with a key of its own ([Sign]): the last
+// member is then "sig":{"keyid":KEYID,"sig":BASE64}, over the message without it. Who does
+// not know the member skips it. [Believe] verifies it by the keyring.
 //
 // # Presence
 //
@@ -98,7 +104,7 @@
 //
 // # Caveats
 //
-//   - State, info and everything else that gateways say is not signed. It is as
-//     credible as the broker's access control.
+//   - What gateways say is as credible as the broker's access control, unless [Believe]
+//     says that it is signed. Heartbeats and events never are.
 //   - Durations that gateways measure stop while they have no power.
 package protocol
