@@ -218,6 +218,8 @@ type operatorDesk struct {
 	events   []protocol.Event
 	beats    int
 	seqs     map[string]uint64
+
+	instances map[string]protocol.State // what each instance said last
 }
 
 // client connects somebody with a certificate.
@@ -251,7 +253,7 @@ func (y *yard) desk() *operatorDesk {
 	y.certify("olga")
 	d := &operatorDesk{
 		y: y, presence: map[string]*protocol.Presence{}, answers: map[protocol.ID][]protocol.Answer{},
-		reported: map[string]protocol.Reported{}, info: map[string]protocol.Info{}, seqs: map[string]uint64{},
+		instances: map[string]protocol.State{}, reported: map[string]protocol.Reported{}, info: map[string]protocol.Info{}, seqs: map[string]uint64{},
 	}
 	hooks := mqtt.ControlHooks{Receive: func(_ context.Context, n mqtt.Note) error { d.take(n); return nil }}
 	d.Control, d.part = y.client("olga", hooks, protocol.OperatorFilters(protocol.DefaultPrefix, "plant7")...)
@@ -288,6 +290,7 @@ func (d *operatorDesk) take(n mqtt.Note) {
 			d.presence[topic.Gateway] = &protocol.Presence{}
 		}
 		s := message[protocol.State](t, n.Payload)
+		d.instances[s.Instance] = s
 		if p := d.presence[topic.Gateway]; p.Observe(s) == protocol.Foreign {
 			p.Adopt(s)
 		}

@@ -25,6 +25,8 @@ type gatewayRow struct {
 	Session   uint64              `json:"session,omitempty"`
 	Boot      uint64              `json:"boot,omitempty"`
 	Instance  string              `json:"instance,omitempty"`
+	Adoption  uint64              `json:"adoption,omitempty"`
+	Blocked   bool                `json:"blocked,omitempty"`
 	Warning   string              `json:"warning,omitempty"`
 	Word      string              `json:"word"` // what its word is worth: signed, unsigned or unverified
 	Doubted   uint64              `json:"unverified,omitempty"`
@@ -46,7 +48,7 @@ type gatewayRow struct {
 // rowOf describes a gateway.
 func rowOf(g *operator.Gateway, full bool) gatewayRow {
 	now := g.Presence.Now
-	r := gatewayRow{Gateway: g.Name, Session: now.Session, Boot: now.Boot, Instance: now.Instance, Missing: g.Missing, Alarms: append([]operator.Alarm{}, g.Alarms...)}
+	r := gatewayRow{Gateway: g.Name, Session: now.Session, Boot: now.Boot, Instance: now.Instance, Adoption: now.Adoption, Blocked: now.Blocked, Missing: g.Missing, Alarms: append([]operator.Alarm{}, g.Alarms...)}
 	switch {
 	case now.Session == 0:
 		r.Presence = "unknown"
@@ -134,6 +136,9 @@ func (r *gatewayRow) notes() string {
 	var all []string
 	if r.Warning != "" {
 		all = append(all, "IDENTITY")
+	}
+	if r.Blocked {
+		all = append(all, "BLOCKED")
 	}
 	if r.Doubted > 0 {
 		all = append(all, fmt.Sprintf("UNVERIFIED %d", r.Doubted))
@@ -283,7 +288,10 @@ func printGateway(w io.Writer, r *gatewayRow) error {
 	}
 	line("gateway", "%s", r.Gateway)
 	line("presence", "%s, session %d, boot %d", r.Presence, r.Session, r.Boot)
-	line("instance", "%s", r.Instance)
+	line("instance", "%s, adoption %d", r.Instance, r.Adoption)
+	if r.Blocked {
+		line("BLOCKED", "another instance has this name, too: commands that change something and documents are refused until identity.adopt")
+	}
 	if r.Warning != "" {
 		line("WARNING", "%s", r.Warning)
 	}

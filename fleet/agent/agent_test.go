@@ -377,25 +377,28 @@ func TestDesiredIsKept(t *testing.T) {
 	})
 }
 
+// show shows the agent a state on its own topic.
+func (r *rig) show(s protocol.State, retained bool) {
+	r.t.Helper()
+	data, err := protocol.Encode(s)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.deliver("edged/v1/plant7/gw-1/state", data, retained)
+}
+
 // TestDuplicates shows the agent states that it has not said.
 func TestDuplicates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		defer r.stop()
 		mine := r.state()
-		show := func(s protocol.State) {
-			data, err := protocol.Encode(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.deliver("edged/v1/plant7/gw-1/state", data, true)
-		}
-		show(mine)
+		r.show(mine, true)
 		r.wire.cut()
 		<-r.wire.greeted
 		synctest.Wait()
-		show(mine.Will()) // late
-		show(mine)
+		r.show(mine.Will(), true) // late
+		r.show(mine, true)
 		r.deliver("edged/v1/plant7/gw-1/state", []byte("nonsense"), false)
 		if st := r.agent.Stats(); st.Duplicates != 0 {
 			t.Fatalf("%d signs of a duplicate where there is none", st.Duplicates)
@@ -403,30 +406,38 @@ func TestDuplicates(t *testing.T) {
 		mine = r.state()
 		other := mine
 		other.Instance = "another"
-		show(other)
+		r.show(other, true)
+		mine = r.state() // it has said that it is blocked
 		clone := mine
 		clone.Nonce = strings.Repeat("b", 32)
-		show(clone)
+		r.show(clone, true)
+		<-r.wire.greeted
 		time.Sleep(2 * time.Minute)
-		if n := len(r.events(protocol.ClassAlarm)); n != 1 || r.agent.Stats().Duplicates != 2 {
+		if n := len(r.events(protocol.ClassAlarm)); n != 2 || r.agent.Stats().Duplicates != 2 {
 			t.Errorf("%d alarms, %d signs", n, r.agent.Stats().Duplicates)
 		}
-		ahead := clone
-		ahead.Session = 50
+		renamed := r.state()
+		if renamed.Instance == mine.Instance {
+			t.Error("it still has the name that a clone of it has")
+		}
 		for range 4 { // a broker that is shut down says the will of a session that is not over: begin another, and stay
-			show(r.state().Will())
+			r.show(r.state().Will(), false)
 			<-r.wire.greeted
 			synctest.Wait()
 		}
-		if n := r.agent.Stats().Duplicates; n != 2 {
+		if n := r.agent.Stats().Duplicates; n != 2 || r.state().Instance != renamed.Instance {
 			t.Errorf("%d signs of a duplicate after the broker was restarted", n)
 		}
-		synctest.Wait()
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		show(other)
-		show(other)
-		show(ahead) // the third sign within a minute: stay away, and come back with a greater session
+		ahead := r.state()
+		ahead.Session = 50
+		for range 2 {
+			r.show(other, true)
+			r.show(other, true) // again in the same session: it is not thrown out
+			r.wire.cut()
+			<-r.wire.greeted
+			synctest.Wait()
+		}
+		r.show(ahead, true) // the third sign within a minute: stay away, and come back with a greater session
 		begun := time.Now()
 		<-r.wire.greeted
 		if d := time.Since(begun); d < agent.DefaultHoldOff || d > 2*agent.DefaultHoldOff+time.Second {
@@ -438,9 +449,113 @@ func TestDuplicates(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		events := r.events(protocol.ClassAlarm)
-		if e := events[len(events)-1]; e.Severity != protocol.SeverityClear {
+		if e := events[len(events)-1]; e.Severity != protocol.SeverityClear || e.Code != "identity.duplicate" {
 			t.Errorf("not cleared: %+v", e)
 		}
+	})
+}
+
+// TestSignedNeighbour: of a gateway that signs, nobody without its key is another instance.
+func TestSignedNeighbour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signing := key("gw-1")
+		r := newSigningRig(t, nil, &signing)
+		defer r.stop()
+		other := r.state()
+		other.Instance = "another"
+		r.show(other, true)
+		clone := r.state()
+		clone.Session += 7
+		r.show(clone, true)
+		if st := r.agent.Stats(); st.Duplicates != 0 || r.state().Blocked {
+			t.Errorf("whoever publishes blocks it: %+v", r.state())
+		}
+		data, err := protocol.Sign(other, signing.Signer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.deliver("edged/v1/plant7/gw-1/state", data, true)
+		if st := r.agent.Stats(); st.Duplicates != 1 || !r.state().Blocked {
+			t.Errorf("a clone of the disk, with the key on it, does not: %+v", r.state())
+		}
+	})
+}
+
+// TestReplacedDisk: the farewell of the disk that was in the machine before, which the broker
+// has kept, blocks nothing; nor does our own, when the disk was set back.
+func TestReplacedDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.stop()
+		before := r.state()
+		before.Instance, before.Session = "before", 70
+		r.show(before.Will(), true)
+		later := r.state()
+		later.Session = 40
+		r.show(later.Will(), true)
+		<-r.wire.greeted
+		synctest.Wait()
+		s := r.state()
+		if s.Blocked || s.Instance == later.Instance || s.Session != 41 {
+			t.Errorf("%+v", s)
+		}
+		r.show(later, false) // what it has said itself under the old name, on its way
+		r.expect(r.order("olga", "ping", "", nil), protocol.StatusDone, protocol.OK)
+		r.expect(r.order("anna", "trust.update", `{"chain":{}}`, nil), protocol.StatusError, protocol.CodeSchema)
+		if s := r.state(); s.Blocked {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// TestAdoption: what another instance with our name blocks, until we are adopted, also in the
+// next process; and the document that was refused comes again.
+func TestAdoption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, map[string]agent.Op{"log.level": {Run: func(context.Context, *agent.Call) (any, error) { return nil, nil }}})
+		defer func() { r.stop() }()
+		r.expect(r.order("olga", "log.level", "", nil), protocol.StatusDone, protocol.OK)
+		other := r.state()
+		other.Instance, other.Adoption = "another", 3
+		r.show(other, false)
+		said := r.state()
+		time.Sleep(time.Minute) // nobody speaks but us
+		if s := r.state(); s != said {
+			t.Errorf("it says its state again for nothing: %+v", s)
+		}
+		r.show(other, false)
+		time.Sleep(time.Minute)
+		if s := r.state(); s.Revision != said.Revision+1 {
+			t.Errorf("the other one's is kept, and it does not say its own: %+v", s)
+		}
+		r.stop()
+		r.boot()
+		s := r.state()
+		if !s.Blocked || !r.wire.will(t).Blocked {
+			t.Fatalf("after a restart: %+v", s)
+		}
+		id, data := r.prepare("olga", "log.level", "", func(c *protocol.Command) { c.Nonce = "" })
+		r.deliver(commandTopic(id), data, false)
+		r.expect(id, protocol.StatusDenied, protocol.CodeDuplicate)
+		r.expect(r.order("olga", "ping", "", nil), protocol.StatusDone, protocol.OK)
+		adopt := func(change func(*protocol.Command)) protocol.ID {
+			id, data := r.prepare("anna", "identity.adopt", "", change, "alan")
+			r.deliver(commandTopic(id), data, false)
+			return id
+		}
+		r.expect(adopt(nil), protocol.StatusRefused, protocol.CodeAudience)
+		here := func(c *protocol.Command) { c.Aud.Instance = s.Instance }
+		r.expect(adopt(here), protocol.StatusDone, protocol.OK)
+		if s := r.state(); s.Blocked || s.Adoption != 4 {
+			t.Errorf("adopted: %+v", s)
+		}
+		<-r.wire.greeted // for the documents that were refused
+		synctest.Wait()
+		if w := r.wire.will(t); w.Blocked || w.Adoption != 4 {
+			t.Errorf("the will: %+v", w)
+		}
+		r.deliver(commandTopic(id), data, false) // its number was not used up
+		r.expect(id, protocol.StatusDone, protocol.OK)
 	})
 }
 

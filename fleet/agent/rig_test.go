@@ -123,6 +123,18 @@ func (w *wire) Reconnect(error) { go w.cut() }
 
 func (w *wire) cut() { w.event(func() error { return errCut }) }
 
+// will returns the last will.
+func (w *wire) will(t *testing.T) protocol.State {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := protocol.Decode[protocol.State](w.wills[len(w.wills)-1].Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // event makes something happen on the link's goroutine, if there still is one.
 func (w *wire) event(what func() error) {
 	select {
@@ -251,7 +263,7 @@ func newSigningRig(t *testing.T, ops map[string]agent.Op, signing *trust.SecretK
 		return trust.Key{Public: key(holder).Public(), Holder: holder, Roles: []trust.Role{role}}
 	}
 	envelope, err := trust.SealKeyring(trust.Keyring{V: 1, Fleet: "plant7", Version: 1, Epoch: 1, Root: root, Gateways: gateways, Keys: []trust.Key{
-		entry("olga", trust.Operator), entry("anna", trust.Admin), entry("dave", trust.Deployer),
+		entry("olga", trust.Operator), entry("anna", trust.Admin), entry("alan", trust.Admin), entry("dave", trust.Deployer),
 	}}, key("root"))
 	if err != nil {
 		t.Fatal(err)
@@ -345,7 +357,7 @@ func (r *rig) order(holder, op, args string, change func(*protocol.Command)) pro
 func commandTopic(id protocol.ID) string { return "edged/v1/plant7/gw-1/cmd/" + string(id) }
 
 // prepare signs a command of somebody.
-func (r *rig) prepare(holder, op, args string, change func(*protocol.Command)) (protocol.ID, []byte) {
+func (r *rig) prepare(holder, op, args string, change func(*protocol.Command), others ...string) (protocol.ID, []byte) {
 	r.t.Helper()
 	r.seqs[holder]++
 	c := protocol.Command{
@@ -356,7 +368,11 @@ func (r *rig) prepare(holder, op, args string, change func(*protocol.Command)) (
 	if change != nil {
 		change(&c)
 	}
-	data, err := protocol.Seal(c, key(holder))
+	keys := []trust.SecretKey{key(holder)}
+	for _, other := range others {
+		keys = append(keys, key(other))
+	}
+	data, err := protocol.Seal(c, keys...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -258,7 +258,9 @@ func (g *Gateway) state(s *protocol.State, retained bool, now int64) protocol.Ch
 			g.Changed = now
 		}
 	case protocol.Foreign:
-		g.Foreign = s
+		if old := g.Foreign; old == nil || old.Instance != s.Instance || s.Session >= old.Session {
+			g.Foreign = s
+		}
 	case protocol.Conflict:
 		g.Conflict = true
 	}
@@ -309,6 +311,20 @@ func (g *Gateway) event(e *protocol.Event, now int64) {
 // Online reports whether the gateway is, as far as its state tells.
 func (g *Gateway) Online() bool { return g.Presence.Now.Online }
 
+// StateOf returns the state of an instance that says it is the gateway; without a name, that of
+// the one that is taken for it.
+func (g *Gateway) StateOf(instance string) protocol.State {
+	switch {
+	case g == nil:
+		return protocol.State{}
+	case instance == "" || g.Presence.Now.Instance == instance:
+		return g.Presence.Now
+	case g.Foreign != nil && g.Foreign.Instance == instance:
+		return *g.Foreign
+	}
+	return protocol.State{}
+}
+
 // of reports whether an instance is the one whose presence is known, or none is.
 func (g *Gateway) of(instance string) bool {
 	now := g.Presence.Now
@@ -341,10 +357,13 @@ func (g *Gateway) Heartbeat() (*protocol.Heartbeat, int64) {
 	return g.beat, g.beatAt
 }
 
-// NonceAge returns how old the nonce is, as far as is known: at least the first, at
-// most the second number of milliseconds.
-func (g *Gateway) NonceAge(now int64) (least, most int64) {
+// NonceAge returns how old a nonce is, as far as is known: at least the first, at most the
+// second number of milliseconds.
+func (g *Gateway) NonceAge(now int64, nonce string) (least, most int64) {
 	s := g.Presence.Now
+	if nonce != s.Nonce { // of another instance
+		return 0, nonceLifeMax
+	}
 	if g.nonceAt != 0 {
 		return now - g.nonceAt, now - g.nonceAt + flightMax
 	}

@@ -223,14 +223,14 @@ func TestNonceAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := v.Gateway("gw-1")
-	if least, most := g.NonceAge(2000); least != 0 || most != 20*60_000 {
+	if least, most := g.NonceAge(2000, g.Presence.Now.Nonce); least != 0 || most != 20*60_000 {
 		t.Errorf("of a kept state: %d to %d", least, most)
 	}
 	beat := protocol.Heartbeat{V: 1, Session: 1, Boot: 1, Mono: 300_000}
 	if _, err := v.Observe(message(t, protocol.KindHeartbeat, "gw-1", "", beat), 3000); err != nil {
 		t.Fatal(err)
 	}
-	if least, _ := g.NonceAge(4000); least != 301_000 {
+	if least, _ := g.NonceAge(4000, g.Presence.Now.Nonce); least != 301_000 {
 		t.Errorf("behind a heartbeat: %d", least)
 	}
 	if _, err := v.Observe(message(t, protocol.KindState, "gw-1", "", state("i1", 2, true)), 5000); err != nil {

@@ -40,7 +40,7 @@
 // Numbers are below 2^53. In what is signed for gateways, unknown members are refused;
 // in what gateways say, they are skipped. The schema is the struct of the same name:
 //
-//	State      v online instance session rev boot nonce mono_ms cause
+//	State      v online instance session rev boot nonce mono_ms cause adoption blocked
 //	Info       v fleet gw instance session version commit os arch cpus mem_bytes labels ops
 //	           limits{cmd_bytes desired_bytes queue} sources[{id kind}] outputs[{id kind}]
 //	           keyring cert_not_after_ms config{version hash}
@@ -84,7 +84,7 @@
 //
 //	OK
 //	before anybody is believed  E_SIZE E_TOPIC E_RETAINED E_SCHEMA E_SIG E_KEY E_REVOKED
-//	who, to whom, since when    E_AUD E_KEYRING E_EPOCH E_ROLE E_HOLDERS
+//	who, to whom, since when    E_DUPLICATE E_AUD E_KEYRING E_EPOCH E_ROLE E_HOLDERS
 //	again, or too late          E_REPLAY E_JUMP E_STALE E_NONCE E_EXPIRED
 //	what, and whether now       E_UNKNOWN_OP E_ARGS E_PRECOND E_BUSY E_QUOTA
 //	how it ended                E_TIMEOUT E_CANCELLED E_INTERRUPTED E_HEALTH E_ROLLED_BACK
