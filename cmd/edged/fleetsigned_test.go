@@ -111,6 +111,11 @@ func newSignedFleet(t *testing.T) *signedFleet {
 	}
 	y.fleet(0, "keyring", "pin", y.file("ring.json"))
 	y.fleet(0, "keyring", "publish", y.file("ring.json"))
+	y.fleet(0, "keyring", "next", y.file("ring-2.json"))
+	if out := y.fleet(0, "keyring", "revoke", y.file("ring-2.json"), "gw-2"); strings.Contains(out, "gw-2") || !strings.Contains(out, "gw-1       signs") {
+		t.Errorf("revoked: %s", out)
+	}
+	y.fleet(exitUsage, "keyring", "revoke", y.file("ring-2.json"), "gw-2") // it is gone
 	return y
 }
 
@@ -240,6 +245,27 @@ func TestSigningKey(t *testing.T) {
 		}
 		if out := stdout + stderr; code != exitConfig || !strings.Contains(out, says) || !strings.Contains(out, "settings.fleet.signing_key_file") || !strings.Contains(out, y.file(name)) {
 			t.Errorf("%s: %d, %s", name, code, out)
+		}
+	}
+}
+
+// TestSigningKeyInEnvironment: the key itself can come from there, and from nowhere else.
+func TestSigningKeyInEnvironment(t *testing.T) {
+	y := &yard{t: t, dir: t.TempDir()}
+	y.write("root.json", `{"threshold":1,"keys":["`+holderKey("root").Public().String()+`"]}`)
+	y.write("gw-1.secret", holderKey("gw-1").Line())
+	line := holderKey("gw-1").Line()
+	for _, c := range []struct{ env, more, says string }{
+		{line, "", ""}, {"edged-secret:none", "", "settings.fleet.signing_key"}, {line, ", signing_key_file: " + y.file("gw-1.secret"), "choose one"},
+		{"", ", signing_key: " + line, "EDGED_FLEET_SIGNING_KEY"},
+	} {
+		t.Setenv("EDGED_FLEET_SIGNING_KEY", c.env)
+		config := writeFile(t, "edged.yaml", fmt.Sprintf("settings: {data_dir: %s, fleet: {name: plant7, trust_file: %s%s}}\n%s",
+			t.TempDir(), y.file("root.json"), c.more, demoDocument))
+		code, stdout, stderr := edgedCmd(t, "validate", config)
+		out := stdout + stderr
+		if (code == 0) != (c.says == "") || !strings.Contains(out, c.says) || strings.Contains(out, line) {
+			t.Errorf("%+v: %d, %s", c, code, out)
 		}
 	}
 }
