@@ -486,7 +486,7 @@ func TestSignedNeighbour(t *testing.T) {
 func TestReplacedDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
-		defer r.stop()
+		defer func() { r.stop() }()
 		before := r.state()
 		before.Instance, before.Session = "before", 70
 		r.show(before.Will(), true)
@@ -502,8 +502,10 @@ func TestReplacedDisk(t *testing.T) {
 		r.show(later, false) // what it has said itself under the old name, on its way
 		r.expect(r.order("olga", "ping", "", nil), protocol.StatusDone, protocol.OK)
 		r.expect(r.order("anna", "trust.update", `{"chain":{}}`, nil), protocol.StatusError, protocol.CodeSchema)
-		if s := r.state(); s.Blocked {
-			t.Errorf("%+v", s)
+		r.stop()
+		r.boot()
+		if again := r.state(); again.Blocked || again.Instance != s.Instance {
+			t.Errorf("the next process: %+v", again)
 		}
 	})
 }
