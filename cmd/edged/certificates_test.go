@@ -84,7 +84,8 @@ func TestCertificatesRefused(t *testing.T) {
 	old := pair{text: read(t, y.file("gw-1.pem")), keyText: read(t, y.file("gw-1.key"))}
 	fresh := y.valid("gw-1b")
 	ended := y.pair("gw-1b", time.Now().Add(-time.Minute), y.ca, y.caKey)
-	for _, c := range []struct {
+	lines := func() int { return strings.Count(p.log.String(), "cannot be used; those from before stay") }
+	for i, c := range []struct {
 		name string
 		put  func()
 		code string
@@ -100,6 +101,7 @@ func TestCertificatesRefused(t *testing.T) {
 			e := d.event(c.code, func(e protocol.Event) bool {
 				return e.Code == c.code && e.Severity == protocol.SeverityMajor && e.Number > before
 			})
+			y.until("it is in the log", func() bool { return lines() > i })
 			for _, part := range c.says {
 				if !strings.Contains(e.Message, part) {
 					t.Errorf("%q does not say %q", e.Message, part)
@@ -119,7 +121,7 @@ func TestCertificatesRefused(t *testing.T) {
 			})
 		})
 	}
-	if n := strings.Count(p.log.String(), "cannot be used; those from before stay"); n != 3 {
+	if n := lines(); n != 3 {
 		t.Errorf("%d lines in the log, want one for each of three:\n%s", n, p.log)
 	}
 	y.replaceByRename(fresh)
