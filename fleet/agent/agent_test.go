@@ -561,6 +561,33 @@ func TestAdoption(t *testing.T) {
 	})
 }
 
+// TestAdoptedStays: of two that throw each other out, the one that was adopted does not stay
+// away.
+func TestAdoptedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.stop()
+		other := r.state()
+		other.Instance = "another"
+		r.show(other, true)
+		id, data := r.prepare("anna", "identity.adopt", "", func(c *protocol.Command) { c.Aud.Instance = r.state().Instance }, "alan")
+		r.deliver(commandTopic(id), data, false)
+		r.expect(id, protocol.StatusDone, protocol.OK)
+		<-r.wire.greeted
+		begun := time.Now()
+		for range 4 {
+			synctest.Wait()
+			other.Session++
+			r.show(other.Will(), true)
+			r.wire.cut()
+			<-r.wire.greeted
+		}
+		if away := time.Since(begun); away > time.Minute {
+			t.Errorf("it was away for %v", away)
+		}
+	})
+}
+
 // TestSigned: everything that others decide by is signed, the will included, which is made
 // before there is a connection; and what is of no weight is not.
 func TestSigned(t *testing.T) {
