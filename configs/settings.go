@@ -94,6 +94,8 @@ type Fleet struct {
 	Name          string // "": no link
 	Gateway       string
 	TrustFile     string
+	SigningKey    string // from the environment only
+	SigningFile   string
 	Prefix        string
 	Labels        string
 	Heartbeat     time.Duration

@@ -121,6 +121,9 @@ func (f *Fleet) faults(s *Settings) []settingFault {
 	if f.TrustFile == "" {
 		list = append(list, settingFault{"fleet.trust_file", errors.New("is empty: without root keys this gateway would believe nobody")})
 	}
+	if f.SigningKey != "" && f.SigningFile != "" {
+		list = append(list, settingFault{"fleet.signing_key_file", errors.New("is given together with a key in the environment; choose one")})
+	}
 	if f.ClientID == s.MQTT.ClientID && f.URL == s.MQTT.URL {
 		list = append(list, settingFault{"fleet.client_id", errors.New("is that of mqtt: the broker would close one connection for the other")})
 	}

@@ -41,6 +41,7 @@ type managed struct {
 	control *mqtt.Control
 	applier *apply.Applier
 	site    *site
+	certs   watchedCertificates
 	end     context.CancelCauseFunc // of the process
 
 	replaying sync.Mutex // held by the replay that runs
@@ -66,12 +67,16 @@ func (d *daemon) manage(own *setup, found *sent, logs *logs, end context.CancelC
 	if err != nil {
 		return nil, failed(exitConfig, err)
 	}
+	signer, err := signerOf(f)
+	if err != nil {
+		return nil, failed(exitConfig, err)
+	}
 	m := &managed{daemon: d, logs: logs, end: end, last: beat{at: time.Now()}}
 	if m.control, err = m.connect(f); err != nil {
 		return nil, err
 	}
 	m.agent, err = agent.New(agent.Config{
-		Guard: guard, Prefix: f.Prefix, Ops: m.ops(), Heartbeat: f.Heartbeat, Logger: d.log,
+		Guard: guard, Signer: signer, Prefix: f.Prefix, Ops: m.ops(), Heartbeat: f.Heartbeat, Logger: d.log,
 		Desired: func(desired *protocol.Desired) { m.applier.Desired(desired) },
 	}, controlLink{m.control}, agentStore{d.store}, m)
 	if err != nil {
@@ -149,7 +154,26 @@ func checkFleet(f *configs.Fleet) error {
 		return nil
 	}
 	_, err := guardConfig(f)
-	return err
+	_, fault := signerOf(f)
+	return errors.Join(err, fault)
+}
+
+// signerOf returns what signs the word of the gateway; nil if nothing does.
+func signerOf(f *configs.Fleet) (*trust.Signer, error) {
+	setting, key, err := "signing_key_file", trust.SecretKey{}, error(nil)
+	switch {
+	case f.SigningFile != "":
+		key, err = readSecret(f.SigningFile)
+	case f.SigningKey != "":
+		setting = "signing_key"
+		key, err = trust.ParseSecretKey([]byte(f.SigningKey))
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("settings.fleet.%s: %w; edged fleet keys new makes a key", setting, err)
+	}
+	return key.Signer(), nil
 }
 
 // guardConfig makes the identity of the gateway, and whom it believes.

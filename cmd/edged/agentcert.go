@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"sync"
 	"time"
 
 	"edged/configs"
 	"edged/fleet/agent"
 	"edged/fleet/protocol"
-	"edged/mqtt"
 )
 
 // certificatesEvery is how often the files of certificates are looked at.
-const certificatesEvery = time.Minute
+const certificatesEvery = 2 * time.Second
 
 // reconnectAfter is how long after cert.reload and source.reconnect links are ended: the
 // answer leaves before.
@@ -28,16 +27,32 @@ func (m *managed) brokers() []*configs.Broker {
 	return []*configs.Broker{&s.MQTT.Broker, &s.Upstream.Broker, &s.Fleet.Broker}
 }
 
-// stamps tells one content of the files from another.
-func (m *managed) stamps() (text string) {
-	for _, b := range m.brokers() {
-		for _, file := range []string{b.CAFile, b.CertFile, b.KeyFile} {
-			if info, err := os.Stat(file); file != "" && err == nil {
-				text += fmt.Sprint(file, info.ModTime().UnixNano(), info.Size(), " ")
-			}
-		}
+// watchedCertificates are the files of all brokers, each once.
+type watchedCertificates struct {
+	mu  sync.Mutex
+	all map[tlsFiles]*certificates
+}
+
+// certificatesOf returns the files of a broker; nil if it has none. They are looked at when
+// they are asked for first.
+func (m *managed) certificatesOf(b *configs.Broker) *certificates {
+	files := filesOf(b)
+	if files.ca == "" && files.cert == "" {
+		return nil
 	}
-	return text
+	m.certs.mu.Lock()
+	defer m.certs.mu.Unlock()
+	c := m.certs.all[files]
+	if c == nil {
+		c = &certificates{files: files, log: m.daemon.log}
+		// What is wrong with them is found again at the next look.
+		_, _ = c.take(time.Now())
+		if m.certs.all == nil {
+			m.certs.all = map[tlsFiles]*certificates{}
+		}
+		m.certs.all[files] = c
+	}
+	return c
 }
 
 // watchCertificates connects all links anew when certificates have been replaced on
@@ -45,24 +60,67 @@ func (m *managed) stamps() (text string) {
 func (m *managed) watchCertificates(ctx context.Context) error {
 	ticker := time.NewTicker(certificatesEvery)
 	defer ticker.Stop()
-	before := m.stamps()
+	told := map[tlsFiles]string{}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		now := m.stamps()
-		if now == before {
+		changed := false
+		for _, b := range m.brokers() {
+			c := m.certificatesOf(b)
+			if c == nil {
+				continue
+			}
+			now := time.Now()
+			replaced, _ := c.take(now) // an error is part of the state
+			changed = changed || replaced
+			text := ""
+			if _, fault := c.state(now); fault != nil {
+				text = fault.Error()
+			}
+			if text != "" && text != told[c.files] {
+				m.daemon.log.Warn("certificates have changed and cannot be used; those from before stay", "err", text)
+			}
+			told[c.files] = text
+		}
+		if changed {
+			m.daemon.log.Info("certificates have changed; connecting anew")
+			m.reconnect()
+		}
+	}
+}
+
+// certificateAlarms tells of files that cannot be used, and of certificates that end.
+func (m *managed) certificateAlarms(add func(code, subject, severity, format string, args ...any)) {
+	for _, b := range m.brokers() {
+		c := m.certificatesOf(b)
+		if c == nil {
 			continue
 		}
-		if _, err := m.loadCertificates(); err != nil {
-			m.daemon.log.Warn("certificates have changed and cannot be used yet", "err", err)
-			continue
+		subject := b.CertFile
+		if subject == "" {
+			subject = b.CAFile
 		}
-		before = now
-		m.daemon.log.Info("certificates have changed; connecting anew")
-		m.reconnect()
+		now := time.Now()
+		ends, fault := c.state(now)
+		left := ends.Sub(now)
+		switch {
+		case errors.Is(fault, errEnded):
+			add("cert.ended", subject, protocol.SeverityMajor, "%v; the one from before is used, until %s: put a valid one there", fault, ends.UTC().Format(time.RFC3339))
+		case fault != nil:
+			add("cert.unreadable", subject, protocol.SeverityMajor, "%v; those from before are used: put a certificate and the key that belongs to it there, whole, or an authority's certificate in PEM", fault)
+		}
+		switch {
+		case ends.IsZero():
+		case left <= 0:
+			add("cert.ended", subject, protocol.SeverityMajor, "it ended at %s by this gateway's clock: brokers refuse it; put a valid one there", ends.UTC().Format(time.RFC3339))
+		case left < certAlarmBefore:
+			add("cert.expiry", subject, protocol.SeverityMajor, "it ends at %s by this gateway's clock", ends.UTC().Format(time.RFC3339))
+		case left < certWarnBefore:
+			add("cert.expiry", subject, protocol.SeverityMinor, "it ends at %s by this gateway's clock", ends.UTC().Format(time.RFC3339))
+		}
 	}
 }
 
@@ -73,24 +131,21 @@ type loadedCertificate struct {
 	Expires int64  `json:"not_after_ms,omitempty"`
 }
 
-// loadCertificates reads all files and returns what is in them.
+// loadCertificates takes what is on the disk and returns what is in use then.
 func (m *managed) loadCertificates() (all []loadedCertificate, err error) {
 	for _, b := range m.brokers() {
-		if b.CAFile == "" && b.CertFile == "" {
+		c := m.certificatesOf(b)
+		if c == nil {
 			continue
 		}
-		if _, err := mqtt.LoadTLS(b.CAFile, b.CertFile, b.KeyFile); err != nil {
-			return nil, fmt.Errorf("certificates for broker %s: %w", b.URL, err)
+		if _, err := c.take(time.Now()); err != nil {
+			return nil, fmt.Errorf("certificates for broker %s: %w; those from before stay", b.URL, err)
 		}
-		c := loadedCertificate{URL: b.URL, File: b.CertFile}
-		if b.CertFile != "" {
-			end, err := leaf(b).end()
-			if err != nil {
-				return nil, err
-			}
-			c.Expires = max(end.UnixMilli(), 0)
+		l := loadedCertificate{URL: b.URL, File: b.CertFile}
+		if ends, _ := c.state(time.Now()); !ends.IsZero() {
+			l.Expires = max(ends.UnixMilli(), 0)
 		}
-		all = append(all, c)
+		all = append(all, l)
 	}
 	return all, nil
 }

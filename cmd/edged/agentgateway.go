@@ -35,8 +35,10 @@ func (m *managed) Describe() protocol.Info {
 	room := protocol.EndpointsMax
 	i.Sources = i.Sources[:min(len(i.Sources), room)]
 	i.Outputs = i.Outputs[:min(len(i.Outputs), room-len(i.Sources))]
-	if end, err := leaf(&s.settings.Fleet.Broker).end(); err == nil {
-		i.Expires = max(end.UnixMilli(), 0)
+	if c := m.certificatesOf(&s.settings.Fleet.Broker); c != nil {
+		if ends, _ := c.state(time.Now()); !ends.IsZero() {
+			i.Expires = max(ends.UnixMilli(), 0)
+		}
 	}
 	return i
 }
@@ -149,20 +151,4 @@ func (m *managed) Alarms() []agent.Alarm {
 	}
 	m.certificateAlarms(add)
 	return alarms
-}
-
-func (m *managed) certificateAlarms(add func(code, subject, severity, format string, args ...any)) {
-	for _, b := range m.brokers() {
-		end, err := leaf(b).end()
-		left := time.Until(end)
-		switch {
-		case b.CertFile == "":
-		case err != nil:
-			add("cert.unreadable", b.CertFile, protocol.SeverityMajor, "%v", err)
-		case left < certAlarmBefore:
-			add("cert.expiry", b.CertFile, protocol.SeverityMajor, "it ends at %s by this gateway's clock", end.UTC().Format(time.RFC3339))
-		case left < certWarnBefore:
-			add("cert.expiry", b.CertFile, protocol.SeverityMinor, "it ends at %s by this gateway's clock", end.UTC().Format(time.RFC3339))
-		}
-	}
 }

@@ -176,6 +176,13 @@ func TestManagedDuplicate(t *testing.T) {
 				return e.Class == protocol.ClassAlarm && e.Code == "identity.duplicate" && e.Severity == protocol.SeverityCritical
 			})
 			t.Log(e.Message)
+			blocked := map[string]bool{}
+			d.event("identity.blocked of two instances", func(e protocol.Event) bool {
+				if e.Code == "identity.blocked" {
+					blocked[e.Instance] = true
+				}
+				return len(blocked) == 2
+			})
 		})
 	}
 }

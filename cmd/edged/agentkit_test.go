@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -40,8 +41,9 @@ type yard struct {
 	root   trust.SecretKey
 }
 
-// newYard makes everything but gateways.
-func newYard(t testing.TB) *yard {
+// newYard makes everything but gateways. Rules are added to those of the broker that are
+// shipped.
+func newYard(t testing.TB, rules ...string) *yard {
 	t.Helper()
 	y := &yard{t: t, dir: t.TempDir(), root: holderKey("root")}
 	y.ca, y.caKey = y.issue("ca", nil, nil)
@@ -50,7 +52,7 @@ func newYard(t testing.TB) *yard {
 	y.must(err)
 	// Devices are anonymous here. Patterns, because a session that a broker has restored has no user
 	// that topics could be for.
-	y.write("acl", "pattern readwrite sensors/#\npattern readwrite agg/#\n"+string(acl))
+	y.write("acl", "pattern readwrite sensors/#\npattern readwrite agg/#\n"+string(acl)+"\n"+strings.Join(rules, "\n")+"\n")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	y.must(err)
 	_, port, err := net.SplitHostPort(l.Addr().String())
@@ -97,11 +99,27 @@ func (y *yard) certify(name string) { y.issue(name, y.ca, y.caKey) }
 
 func (y *yard) issue(name string, parent *x509.Certificate, signer *ecdsa.PrivateKey) (*x509.Certificate, *ecdsa.PrivateKey) {
 	y.t.Helper()
+	p := y.pair(name, time.Now().Add(time.Hour), parent, signer)
+	y.write(name+".pem", p.text)
+	y.write(name+".key", p.keyText)
+	return p.cert, p.key
+}
+
+// pair is a certificate with its key, and both as they are in files.
+type pair struct {
+	cert          *x509.Certificate
+	key           *ecdsa.PrivateKey
+	text, keyText string
+}
+
+// pair makes a certificate with the common name.
+func (y *yard) pair(name string, ends time.Time, parent *x509.Certificate, signer *ecdsa.PrivateKey) pair {
+	y.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	y.must(err)
 	cert := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		NotBefore: ends.Add(-2 * time.Hour), NotAfter: ends,
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true, IsCA: parent == nil,
 		KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -113,9 +131,8 @@ func (y *yard) issue(name string, parent *x509.Certificate, signer *ecdsa.Privat
 	y.must(err)
 	secret, err := x509.MarshalECPrivateKey(key)
 	y.must(err)
-	y.write(name+".pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
-	y.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret})))
-	return cert, key
+	return pair{cert, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}))}
 }
 
 // config writes the configuration of a gateway and returns its path.
@@ -203,6 +220,8 @@ type operatorDesk struct {
 	events   []protocol.Event
 	beats    int
 	seqs     map[string]uint64
+
+	instances map[string]protocol.State // what each instance said last
 }
 
 // client connects somebody with a certificate.
@@ -236,7 +255,7 @@ func (y *yard) desk() *operatorDesk {
 	y.certify("olga")
 	d := &operatorDesk{
 		y: y, presence: map[string]*protocol.Presence{}, answers: map[protocol.ID][]protocol.Answer{},
-		reported: map[string]protocol.Reported{}, info: map[string]protocol.Info{}, seqs: map[string]uint64{},
+		instances: map[string]protocol.State{}, reported: map[string]protocol.Reported{}, info: map[string]protocol.Info{}, seqs: map[string]uint64{},
 	}
 	hooks := mqtt.ControlHooks{Receive: func(_ context.Context, n mqtt.Note) error { d.take(n); return nil }}
 	d.Control, d.part = y.client("olga", hooks, protocol.OperatorFilters(protocol.DefaultPrefix, "plant7")...)
@@ -273,6 +292,7 @@ func (d *operatorDesk) take(n mqtt.Note) {
 			d.presence[topic.Gateway] = &protocol.Presence{}
 		}
 		s := message[protocol.State](t, n.Payload)
+		d.instances[s.Instance] = s
 		if p := d.presence[topic.Gateway]; p.Observe(s) == protocol.Foreign {
 			p.Adopt(s)
 		}

@@ -33,14 +33,6 @@ func leaf(b *configs.Broker) certificate {
 	return c
 }
 
-// end returns until when the whole chain is valid.
-func (c certificate) end() (time.Time, error) {
-	if c.err != nil {
-		return time.Time{}, c.err
-	}
-	return soonest(c.chain).NotAfter, nil
-}
-
 // soonest returns the certificate of a chain that ends first.
 func soonest(chain []*x509.Certificate) *x509.Certificate {
 	return slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })

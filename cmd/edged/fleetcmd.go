@@ -51,10 +51,14 @@ const fleetCmdExample = `  edged fleet cmd gw-1 pipeline.pause pipeline=energy
 // nonce that it quotes lives.
 const outTTL = 20 * time.Minute
 
+// opAdopt is the command that must name the instance it is for.
+const opAdopt = "identity.adopt"
+
 // commandFlags are those of edged fleet cmd.
 type commandFlags struct {
 	selector     string
 	group        string
+	instance     string
 	preview, yes bool
 	fresh        bool
 	dryRun       bool
@@ -74,6 +78,7 @@ func newFleetCmdCmd(f *fleetFlags) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&c.selector, "selector", "", "labels of the gateways, instead of GW")
 	cmd.Flags().StringVar(&c.group, "group", "", "sign once for all that --selector selects (default *), and publish to the group of this name")
+	cmd.Flags().StringVar(&c.instance, "instance", "", "only this instance of GW, where several have its name; edged fleet show GW has them")
 	cmd.Flags().BoolVar(&c.preview, "preview", false, "show which gateways it would be sent to, and send nothing")
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask whether to send it to several gateways")
 	cmd.Flags().BoolVar(&c.fresh, "fresh", false, "quote a nonce even if none is needed, so that nobody can hold the command back for another session")
@@ -123,6 +128,9 @@ func (c *commandFlags) order(args []string) (protocol.Command, error) {
 	order := protocol.Command{V: protocol.Version, Op: args[0], DryRun: c.dryRun, Timeout: c.timeout.Milliseconds()}
 	if _, known := protocol.ClassOf(order.Op); !known {
 		return order, failed(exitUsage, fmt.Errorf("there is no command %q; edged fleet show GW lists what a gateway can do", order.Op))
+	}
+	if c.instance != "" && c.selector != "" || c.instance == "" && order.Op == opAdopt {
+		return order, failed(exitUsage, fmt.Errorf("--instance says which instance of one GW is meant, and %s needs it; edged fleet show GW has them", opAdopt))
 	}
 	if c.ttl < time.Millisecond || c.giveUp <= 0 {
 		return order, failed(exitUsage, errors.New("--ttl and --give-up must be positive"))
@@ -314,10 +322,8 @@ func (d *dispatch) ready(g *operator.Gateway) (nonce string, ok bool) {
 	if !d.class.NeedsNonce() && !d.flags.fresh && g != nil && g.Knows(d.order.Issuer, d.order.Epoch) {
 		return "", true
 	}
-	if g == nil || !g.Online() {
-		return "", false
-	}
-	return g.Presence.Now.Nonce, true
+	s := g.StateOf(d.flags.instance)
+	return s.Nonce, s.Online
 }
 
 // newID returns an id that nobody has used.
@@ -337,10 +343,10 @@ func (d *dispatch) sign(g *operator.Gateway, name, nonce string, seq uint64, now
 	}
 	c := d.order
 	c.ID, c.Seq, c.Nonce = id, seq, nonce
-	c.Aud = trust.Audience{Fleet: d.desk.flags.fleet, Gateway: name}
+	c.Aud = trust.Audience{Fleet: d.desk.flags.fleet, Gateway: name, Instance: d.flags.instance}
 	c.TTL = d.flags.ttl.Milliseconds()
 	if nonce != "" { // the time counts from the making of the nonce
-		_, age := g.NonceAge(clock(now))
+		_, age := g.NonceAge(clock(now), nonce)
 		c.TTL += age
 	}
 	c.TTL = min(c.TTL, protocol.DurationMax)
@@ -465,10 +471,13 @@ func (d *dispatch) answered(n operator.News) error {
 	if a.Lost {
 		text += "  (its result is not kept any more)"
 	}
+	if !n.Signed && d.desk.ring != nil && d.desk.ring.SignsGateways() {
+		text += "  (unsigned)"
+	}
 	if all := len(d.sender.Outcomes()) + len(d.waiting) + len(d.unsent); d.many && a.Final {
 		text += fmt.Sprintf("  (%d of %d)", all-len(d.waiting)-d.sender.Open(), all)
 	}
-	return d.out.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "answer": a}, "%s", text)
+	return d.out.say(map[string]any{"event": "answer", "gw": o.Gateway, "id": o.ID, "sent": o.Sent, "signed": n.Signed, "answer": a}, "%s", text)
 }
 
 const fleetSignLong = `Add your signature to a command in a file, made with edged fleet cmd --out. It shows

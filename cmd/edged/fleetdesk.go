@@ -78,6 +78,9 @@ func openDesk(ctx context.Context, f *fleetFlags, cmd *cobra.Command, filters ..
 	if d.ring, _, err = home.ring(); err != nil && exitCode(err) != exitConfig {
 		return nil, err
 	}
+	if d.ring != nil {
+		view.Trust(d.ring, clock(time.Now()))
+	}
 	if d.control, err = mqtt.NewControl(control); err != nil {
 		return nil, failed(exitUsage, err)
 	}
@@ -182,7 +185,11 @@ func (d *desk) take(n mqtt.Note, news func(operator.News) error) error {
 
 func (d *desk) one(n mqtt.Note, news func(operator.News) error) error {
 	if n.Topic == d.flags.prefix+"/"+d.flags.fleet+"/_trust" {
-		d.trust(n.Payload)
+		for _, name := range d.trust(n.Payload) { // what is believed of it has changed
+			if err := news(operator.News{Gateway: name, Kind: protocol.KindReported}); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
 	what, err := d.view.Observe(operator.Message{Topic: n.Topic, Payload: n.Payload, Retained: n.Retain}, time.Now().UnixMilli())
@@ -193,20 +200,23 @@ func (d *desk) one(n mqtt.Note, news func(operator.News) error) error {
 	return news(what)
 }
 
-// trust follows the keyrings that are published.
-func (d *desk) trust(chain []byte) {
+// trust follows the keyrings that are published, and returns the gateways of which
+// something else is believed since.
+func (d *desk) trust(chain []byte) (changed []string) {
 	d.chain = chain
 	if d.ring == nil || len(chain) == 0 {
-		return
+		return nil
 	}
 	ring, newer, err := d.home.follow(chain)
 	if newer {
 		d.ring = ring
+		changed = d.view.Trust(ring, clock(time.Now()))
 		d.warn("keyring %d is in force, epoch %d", ring.Version(), ring.Epoch())
 	}
 	if err != nil && !errors.Is(err, trust.ErrStale) {
 		d.warn("the keyrings on the broker lead not further than %d: %v", d.ring.Version(), err)
 	}
+	return changed
 }
 
 // send publishes a note. If it does not reach the broker, lost is called from loop.

@@ -112,17 +112,28 @@ them, and makes all documents and commands from before worthless.`,
 
 func newKeyringAddCmd(f *fleetFlags) *cobra.Command {
 	var key trust.Key
-	var public string
+	var public, gateway string
 	var roles []string
 	cmd := &cobra.Command{
 		Use: "add FILE", Short: "add a key", Args: exactly(1, "the file of a keyring that nobody has signed"),
 		Long: `Add a key with its holder and roles: viewer, operator, deployer, admin (each may
-what the one before may) or clock. --scope limits it to the gateways with such labels.`,
-		Example: "  edged fleet keyring add ring.json --public olga.public --holder olga --role operator --scope site=berlin",
+what the one before may) or clock. --scope limits it to the gateways with such labels.
+
+With --gateway it is the key of a gateway (fleet.signing_key_file): from then on what comes
+in its name is believed only if it is signed with it. It may command nothing. Gateways and
+operators' programs that are older than such keys refuse a keyring that has one: update
+them all first.`,
+		Example: "  edged fleet keyring add ring.json --public gw-1.public --gateway gw-1\n\n  edged fleet keyring add ring.json --public olga.public --holder olga --role operator --scope site=berlin",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := readPublic(public)
 			if err != nil {
 				return err
+			}
+			if gateway != "" {
+				if key.Holder != "" || len(roles) > 0 || key.Scope != "" || key.From != 0 || key.Until != 0 {
+					return failed(exitUsage, errors.New("--gateway: the key of a gateway has no holder, roles, scope or versions"))
+				}
+				return f.edit(cmd, args[0], func(p *operator.Proposal) error { return p.AddGateway(trust.GatewayKey{Gateway: gateway, Public: k}) })
 			}
 			key.Public, key.Roles = k, nil
 			for _, role := range roles {
@@ -133,6 +144,7 @@ what the one before may) or clock. --scope limits it to the gateways with such l
 	}
 	cmd.Flags().StringVar(&public, "public", "", "the public key, a file or the key itself")
 	cmd.Flags().StringVar(&key.Holder, "holder", "", "who has it")
+	cmd.Flags().StringVar(&gateway, "gateway", "", "name of the gateway that has it, instead of a holder with roles")
 	cmd.Flags().StringArrayVar(&roles, "role", nil, "what it may do (repeatable)")
 	cmd.Flags().StringVar(&key.Scope, "scope", "", "selector of gateways; empty: all")
 	cmd.Flags().Uint64Var(&key.From, "from", 0, "first version of the keyring in which it may sign")
@@ -142,12 +154,16 @@ what the one before may) or clock. --scope limits it to the gateways with such l
 
 func newKeyringRevokeCmd(f *fleetFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "revoke FILE KEYID|HOLDER", Short: "revoke keys", Args: exactly(2, "the file, and the id of a key or its holder"),
-		Long:    "Mark a key, or all keys of a holder, as never valid again. They stay listed, so that denials can say so.",
+		Use: "revoke FILE KEYID|HOLDER|GATEWAY", Short: "revoke keys", Args: exactly(2, "the file, and the id of a key, its holder or its gateway"),
+		Long: `Mark a key, or all keys of a holder, as never valid again. They stay listed, so that denials can say so.
+Keys of a gateway are taken out: without any, what it says is unsigned again.`,
 		Example: "  edged fleet keyring revoke ring-2.json olga",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.edit(cmd, args[0], func(p *operator.Proposal) error {
 				_, err := p.Revoke(args[1])
+				if errors.Is(err, operator.ErrProposal) && p.RemoveGateway(args[1]) == nil {
+					err = nil
+				}
 				return err
 			})
 		},
@@ -418,6 +434,9 @@ func describeKeyring(p *operator.Proposal, previous trust.Root) string {
 			b.WriteString(" REVOKED")
 		}
 		b.WriteString("\n")
+	}
+	for _, key := range k.Gateways {
+		fmt.Fprintf(&b, "%s  %-10s signs as this gateway\n", key.Public.ID(), key.Gateway)
 	}
 	if k.Expires != 0 {
 		fmt.Fprintf(&b, "to be renewed by %s\n", time.UnixMilli(k.Expires).UTC().Format(time.DateOnly))

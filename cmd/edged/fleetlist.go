@@ -25,7 +25,11 @@ type gatewayRow struct {
 	Session   uint64              `json:"session,omitempty"`
 	Boot      uint64              `json:"boot,omitempty"`
 	Instance  string              `json:"instance,omitempty"`
+	Adoption  uint64              `json:"adoption,omitempty"`
+	Blocked   bool                `json:"blocked,omitempty"`
 	Warning   string              `json:"warning,omitempty"`
+	Word      string              `json:"word"` // what its word is worth: signed, unsigned or unverified
+	Doubted   uint64              `json:"unverified,omitempty"`
 	Version   string              `json:"version,omitempty"`
 	Labels    map[string]string   `json:"labels,omitempty"`
 	Keyring   uint64              `json:"keyring,omitempty"`
@@ -44,7 +48,7 @@ type gatewayRow struct {
 // rowOf describes a gateway.
 func rowOf(g *operator.Gateway, full bool) gatewayRow {
 	now := g.Presence.Now
-	r := gatewayRow{Gateway: g.Name, Session: now.Session, Boot: now.Boot, Instance: now.Instance, Missing: g.Missing, Alarms: append([]operator.Alarm{}, g.Alarms...)}
+	r := gatewayRow{Gateway: g.Name, Session: now.Session, Boot: now.Boot, Instance: now.Instance, Adoption: now.Adoption, Blocked: now.Blocked, Missing: g.Missing, Alarms: append([]operator.Alarm{}, g.Alarms...)}
 	switch {
 	case now.Session == 0:
 		r.Presence = "unknown"
@@ -61,6 +65,7 @@ func rowOf(g *operator.Gateway, full bool) gatewayRow {
 	case g.Foreign != nil:
 		r.Warning = "instance " + g.Foreign.Instance + " says it is this gateway: replaced, wiped, or cloned"
 	}
+	r.Word, r.Doubted = wordOf(g), g.Unverified
 	if info := g.Info(); info != nil {
 		r.Version, r.Labels, r.Keyring, r.Config = info.Version, info.Labels, info.Keyring, &info.Config
 	}
@@ -73,6 +78,23 @@ func rowOf(g *operator.Gateway, full bool) gatewayRow {
 		r.Info, r.Reported = g.Info(), g.Reported()
 	}
 	return r
+}
+
+// What the word of a gateway is worth.
+const (
+	wordSigned     = "signed"
+	wordUnsigned   = "unsigned"   // the keyring has no key of it: as credible as the broker
+	wordUnverified = "unverified" // it has a key, and has signed nothing that came
+)
+
+func wordOf(g *operator.Gateway) string {
+	switch {
+	case !g.Keyed:
+		return wordUnsigned
+	case g.Presence.Now.Session == 0 && g.Info() == nil && g.Reported() == nil:
+		return wordUnverified
+	}
+	return wordSigned
 }
 
 // trimHash returns a hash without the name of its function.
@@ -114,6 +136,12 @@ func (r *gatewayRow) notes() string {
 	var all []string
 	if r.Warning != "" {
 		all = append(all, "IDENTITY")
+	}
+	if r.Blocked {
+		all = append(all, "BLOCKED")
+	}
+	if r.Doubted > 0 {
+		all = append(all, fmt.Sprintf("UNVERIFIED %d", r.Doubted))
 	}
 	for _, a := range r.Alarms {
 		all = append(all, strings.TrimSpace(a.Code+" "+a.Subject))
@@ -260,9 +288,19 @@ func printGateway(w io.Writer, r *gatewayRow) error {
 	}
 	line("gateway", "%s", r.Gateway)
 	line("presence", "%s, session %d, boot %d", r.Presence, r.Session, r.Boot)
-	line("instance", "%s", r.Instance)
+	line("instance", "%s, adoption %d", r.Instance, r.Adoption)
+	if r.Blocked {
+		line("BLOCKED", "another instance has this name, too: commands that change something and documents are refused until identity.adopt")
+	}
 	if r.Warning != "" {
 		line("WARNING", "%s", r.Warning)
+	}
+	line("its word", "%s", map[string]string{
+		wordSigned: "signed with its own key", wordUnsigned: "unsigned: as credible as the broker's access rules",
+		wordUnverified: "unverified: the keyring has a key of it, and nothing that came is signed with it",
+	}[r.Word])
+	if r.Doubted > 0 {
+		line("UNVERIFIED", "%d messages in its name are not signed with its key; they are not believed", r.Doubted)
 	}
 	if i := r.Info; i != nil {
 		line("program", "edged %s %s, %s/%s", i.Version, i.Commit, i.OS, i.Arch)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -134,8 +133,8 @@ func mqttConfig(b *configs.Broker, clientID string, log *slog.Logger) (mqtt.Conf
 	if b.CAFile == "" && b.CertFile == "" {
 		return cfg, nil
 	}
-	// Each connection reads the files anew, so that replaced ones are used.
-	cfg.LoadTLS = func() (*tls.Config, error) { return mqtt.LoadTLS(b.CAFile, b.CertFile, b.KeyFile) }
+	// Each connection looks at the files anew, so that replaced ones are used.
+	cfg.LoadTLS = (&certificates{files: filesOf(b), log: log}).config
 	if _, err := cfg.LoadTLS(); err != nil {
 		return cfg, failed(exitConfig, fmt.Errorf("certificates for broker %s: %w", b.URL, err))
 	}

@@ -42,8 +42,11 @@ type Config struct {
 	Prefix string
 
 	// Ops are the operations of the gateway. Those of the agent itself come to them:
-	// ping, info.get, audit.export, trust.update, command.cancel.
+	// ping, info.get, audit.export, trust.update, command.cancel, identity.adopt.
 	Ops map[string]Op
+
+	// Signer signs states, infos, reports and answers. Nil: nothing is signed.
+	Signer *trust.Signer
 
 	Heartbeat   time.Duration // how often to say how we are
 	FrozenAfter time.Duration // connected, without a fresher document than one with a refresh: alarm
@@ -98,7 +101,8 @@ type Agent struct {
 	broken   error // why nothing can be decided any more
 	own      protocol.Presence
 	report   Report
-	stale    bool // reported is to be said again
+	said     uint64 // how often reported was said
+	stale    bool   // reported is to be said again
 	events   []pending
 	answers  []Message // that wait for a connection
 	running  map[protocol.ID]context.CancelCauseFunc
@@ -130,7 +134,7 @@ func New(cfg Config, link Link, store Store, gateway Gateway) (*Agent, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fleet: read what was decided: %w", err)
 	}
-	instance := cmp.Or(old.Instance, chance(8))
+	instance := cmp.Or(old.Instance, chance(instanceBytes))
 	a.self = a.cfg.Guard.Gateway
 	a.self.Instance = instance
 	a.cfg.Guard.Gateway = a.self
@@ -181,7 +185,11 @@ func chance(n int) string {
 }
 
 // Instance returns the name of the gateway's data.
-func (a *Agent) Instance() string { return a.self.Instance }
+func (a *Agent) Instance() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.self.Instance
+}
 
 // Filters returns what the link must subscribe to.
 func (a *Agent) Filters() []string { return Filters(a.cfg.Prefix, a.self.Fleet, a.self.ID) }

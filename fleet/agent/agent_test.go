@@ -243,12 +243,14 @@ func TestAlarms(t *testing.T) {
 		b.Subject = "stream/b"
 		set(a)
 		set(a, b)
+		b.Severity = protocol.SeverityCritical
+		set(a, b) // it has become worse
 		set(b)
 		set()
 		time.Sleep(2 * time.Hour)
 		r.desired(1, 1) // fresh again
 		time.Sleep(2 * time.Hour)
-		if n := len(r.events(protocol.ClassAlarm)); n != 4 {
+		if n := len(r.events(protocol.ClassAlarm)); n != 5 {
 			t.Errorf("%d alarm events before the document is old", n)
 		}
 		time.Sleep(2 * time.Hour)
@@ -258,7 +260,7 @@ func TestAlarms(t *testing.T) {
 		for _, e := range r.events(protocol.ClassAlarm) {
 			words = append(words, e.Code+" "+e.Subject+" "+e.Severity)
 		}
-		want := []string{"outbox.blocked stream/a major", "outbox.blocked stream/b major", "outbox.blocked stream/a clear", "outbox.blocked stream/b clear",
+		want := []string{"outbox.blocked stream/a major", "outbox.blocked stream/b major", "outbox.blocked stream/b critical", "outbox.blocked stream/a clear", "outbox.blocked stream/b clear",
 			"config.frozen  major", "config.frozen  clear"}
 		if !slices.Equal(words, want) {
 			t.Errorf("%q", words)
@@ -375,25 +377,28 @@ func TestDesiredIsKept(t *testing.T) {
 	})
 }
 
+// show shows the agent a state on its own topic.
+func (r *rig) show(s protocol.State, retained bool) {
+	r.t.Helper()
+	data, err := protocol.Encode(s)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.deliver("edged/v1/plant7/gw-1/state", data, retained)
+}
+
 // TestDuplicates shows the agent states that it has not said.
 func TestDuplicates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, nil)
 		defer r.stop()
 		mine := r.state()
-		show := func(s protocol.State) {
-			data, err := protocol.Encode(s)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.deliver("edged/v1/plant7/gw-1/state", data, true)
-		}
-		show(mine)
+		r.show(mine, true)
 		r.wire.cut()
 		<-r.wire.greeted
 		synctest.Wait()
-		show(mine.Will()) // late
-		show(mine)
+		r.show(mine.Will(), true) // late
+		r.show(mine, true)
 		r.deliver("edged/v1/plant7/gw-1/state", []byte("nonsense"), false)
 		if st := r.agent.Stats(); st.Duplicates != 0 {
 			t.Fatalf("%d signs of a duplicate where there is none", st.Duplicates)
@@ -401,24 +406,38 @@ func TestDuplicates(t *testing.T) {
 		mine = r.state()
 		other := mine
 		other.Instance = "another"
-		show(other)
+		r.show(other, true)
+		mine = r.state() // it has said that it is blocked
 		clone := mine
 		clone.Nonce = strings.Repeat("b", 32)
-		show(clone)
+		r.show(clone, true)
+		<-r.wire.greeted
 		time.Sleep(2 * time.Minute)
-		if n := len(r.events(protocol.ClassAlarm)); n != 1 || r.agent.Stats().Duplicates != 2 {
+		if n := len(r.events(protocol.ClassAlarm)); n != 2 || r.agent.Stats().Duplicates != 2 {
 			t.Errorf("%d alarms, %d signs", n, r.agent.Stats().Duplicates)
 		}
-		ahead := clone
+		renamed := r.state()
+		if renamed.Instance == mine.Instance {
+			t.Error("it still has the name that a clone of it has")
+		}
+		for range 4 { // a broker that is shut down says the will of a session that is not over: begin another, and stay
+			r.show(r.state().Will(), false)
+			<-r.wire.greeted
+			synctest.Wait()
+		}
+		if n := r.agent.Stats().Duplicates; n != 2 || r.state().Instance != renamed.Instance {
+			t.Errorf("%d signs of a duplicate after the broker was restarted", n)
+		}
+		ahead := r.state()
 		ahead.Session = 50
-		show(r.state().Will()) // of a session that is not over: begin another
-		<-r.wire.greeted
-		synctest.Wait()
-		time.Sleep(2 * time.Minute)
-		synctest.Wait()
-		show(other)
-		show(other)
-		show(ahead) // the third sign within a minute: stay away, and come back with a greater session
+		for range 2 {
+			r.show(other, true)
+			r.show(other, true) // again in the same session: it is not thrown out
+			r.wire.cut()
+			<-r.wire.greeted
+			synctest.Wait()
+		}
+		r.show(ahead, true) // the third sign within a minute: stay away, and come back with a greater session
 		begun := time.Now()
 		<-r.wire.greeted
 		if d := time.Since(begun); d < agent.DefaultHoldOff || d > 2*agent.DefaultHoldOff+time.Second {
@@ -430,8 +449,194 @@ func TestDuplicates(t *testing.T) {
 		}
 		time.Sleep(20 * time.Minute)
 		events := r.events(protocol.ClassAlarm)
-		if e := events[len(events)-1]; e.Severity != protocol.SeverityClear {
+		if e := events[len(events)-1]; e.Severity != protocol.SeverityClear || e.Code != "identity.duplicate" {
 			t.Errorf("not cleared: %+v", e)
+		}
+	})
+}
+
+// TestSignedNeighbour: of a gateway that signs, nobody without its key is another instance.
+func TestSignedNeighbour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signing := key("gw-1")
+		r := newSigningRig(t, nil, &signing)
+		defer r.stop()
+		other := r.state()
+		other.Instance = "another"
+		r.show(other, true)
+		clone := r.state()
+		clone.Session += 7
+		r.show(clone, true)
+		if st := r.agent.Stats(); st.Duplicates != 0 || r.state().Blocked {
+			t.Errorf("whoever publishes blocks it: %+v", r.state())
+		}
+		data, err := protocol.Sign(other, signing.Signer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.deliver("edged/v1/plant7/gw-1/state", data, true)
+		if st := r.agent.Stats(); st.Duplicates != 1 || !r.state().Blocked {
+			t.Errorf("a clone of the disk, with the key on it, does not: %+v", r.state())
+		}
+	})
+}
+
+// TestReplacedDisk: the farewell of the disk that was in the machine before, which the broker
+// has kept, blocks nothing; nor does our own, when the disk was set back.
+func TestReplacedDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer func() { r.stop() }()
+		before := r.state()
+		before.Instance, before.Session = "before", 70
+		r.show(before.Will(), true)
+		later := r.state()
+		later.Session = 40
+		r.show(later.Will(), true)
+		<-r.wire.greeted
+		synctest.Wait()
+		s := r.state()
+		if s.Blocked || s.Instance == later.Instance || s.Session != 41 {
+			t.Errorf("%+v", s)
+		}
+		r.show(later, false) // what it has said itself under the old name, on its way
+		r.expect(r.order("olga", "ping", "", nil), protocol.StatusDone, protocol.OK)
+		r.expect(r.order("anna", "trust.update", `{"chain":{}}`, nil), protocol.StatusError, protocol.CodeSchema)
+		r.stop()
+		r.boot()
+		if again := r.state(); again.Blocked || again.Instance != s.Instance {
+			t.Errorf("the next process: %+v", again)
+		}
+	})
+}
+
+// TestAdoption: what another instance with our name blocks, until we are adopted, also in the
+// next process; and the document that was refused comes again.
+func TestAdoption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, map[string]agent.Op{"log.level": {Run: func(context.Context, *agent.Call) (any, error) { return nil, nil }}})
+		defer func() { r.stop() }()
+		r.expect(r.order("olga", "log.level", "", nil), protocol.StatusDone, protocol.OK)
+		other := r.state()
+		other.Instance, other.Adoption = "another", 3
+		r.show(other, false)
+		said := r.state()
+		time.Sleep(time.Minute) // nobody speaks but us
+		if s := r.state(); s != said {
+			t.Errorf("it says its state again for nothing: %+v", s)
+		}
+		r.show(other, false)
+		time.Sleep(time.Minute)
+		if s := r.state(); s.Revision != said.Revision+1 {
+			t.Errorf("the other one's is kept, and it does not say its own: %+v", s)
+		}
+		r.stop()
+		r.boot()
+		s := r.state()
+		if !s.Blocked || !r.wire.will(t).Blocked {
+			t.Fatalf("after a restart: %+v", s)
+		}
+		id, data := r.prepare("olga", "log.level", "", func(c *protocol.Command) { c.Nonce = "" })
+		r.deliver(commandTopic(id), data, false)
+		r.expect(id, protocol.StatusDenied, protocol.CodeDuplicate)
+		r.expect(r.order("olga", "ping", "", nil), protocol.StatusDone, protocol.OK)
+		adopt := func(change func(*protocol.Command)) protocol.ID {
+			id, data := r.prepare("anna", "identity.adopt", "", change, "alan")
+			r.deliver(commandTopic(id), data, false)
+			return id
+		}
+		r.expect(adopt(nil), protocol.StatusRefused, protocol.CodeAudience)
+		here := func(c *protocol.Command) { c.Aud.Instance = s.Instance }
+		r.expect(adopt(here), protocol.StatusDone, protocol.OK)
+		if s := r.state(); s.Blocked || s.Adoption != 4 {
+			t.Errorf("adopted: %+v", s)
+		}
+		<-r.wire.greeted // for the documents that were refused
+		synctest.Wait()
+		if w := r.wire.will(t); w.Blocked || w.Adoption != 4 {
+			t.Errorf("the will: %+v", w)
+		}
+		r.deliver(commandTopic(id), data, false) // its number was not used up
+		r.expect(id, protocol.StatusDone, protocol.OK)
+	})
+}
+
+// TestAdoptedStays: of two that throw each other out, the one that was adopted does not stay
+// away.
+func TestAdoptedStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.stop()
+		other := r.state()
+		other.Instance = "another"
+		r.show(other, true)
+		id, data := r.prepare("anna", "identity.adopt", "", func(c *protocol.Command) { c.Aud.Instance = r.state().Instance }, "alan")
+		r.deliver(commandTopic(id), data, false)
+		r.expect(id, protocol.StatusDone, protocol.OK)
+		<-r.wire.greeted
+		begun := time.Now()
+		for range 4 {
+			synctest.Wait()
+			other.Session++
+			r.show(other.Will(), true)
+			r.wire.cut()
+			<-r.wire.greeted
+		}
+		if away := time.Since(begun); away > time.Minute {
+			t.Errorf("it was away for %v", away)
+		}
+	})
+}
+
+// TestSigned: everything that others decide by is signed, the will included, which is made
+// before there is a connection; and what is of no weight is not.
+func TestSigned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signing := key("gw-1")
+		r := newSigningRig(t, nil, &signing)
+		ring, err := r.cfg.Guard.Pinned.Advance(r.ring)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.order("olga", "ping", "", nil)
+		time.Sleep(time.Minute)
+		r.wire.cut()
+		<-r.wire.greeted
+		synctest.Wait()
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+		kinds := map[protocol.Kind]int{}
+		for _, m := range append(r.wire.wills, r.wire.sent...) {
+			topic, err := protocol.ParseTopic(protocol.DefaultPrefix, m.Topic)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds[topic.Kind]++
+			signed := false
+			switch topic.Kind {
+			case protocol.KindState:
+				_, signed, err = protocol.Believe[protocol.State](ring, "gw-1", m.Payload)
+			case protocol.KindInfo:
+				_, signed, err = protocol.Believe[protocol.Info](ring, "gw-1", m.Payload)
+			case protocol.KindReported:
+				_, signed, err = protocol.Believe[protocol.Reported](ring, "gw-1", m.Payload)
+			case protocol.KindAnswer:
+				_, signed, err = protocol.Believe[protocol.Answer](ring, "gw-1", m.Payload)
+			default:
+				if strings.Contains(string(m.Payload), `"sig":`) {
+					t.Errorf("signed: %s %s", m.Topic, m.Payload)
+				}
+				continue
+			}
+			if err != nil || !signed {
+				t.Errorf("%s: %t, %v: %s", m.Topic, signed, err, m.Payload)
+			}
+		}
+		// two wills, two states, the farewell
+		if kinds[protocol.KindState] != 5 || kinds[protocol.KindInfo] != 2 || kinds[protocol.KindReported] < 2 || kinds[protocol.KindAnswer] != 3 ||
+			kinds[protocol.KindHeartbeat] == 0 || kinds[protocol.KindEvent] == 0 {
+			t.Errorf("said: %v", kinds)
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"edged/fleet/audit"
 	"edged/fleet/command"
@@ -24,6 +25,8 @@ func (a *Agent) builtin() map[string]Op {
 		"audit.export": Do(a.exportAudit),
 		"trust.update": Do(a.updateTrust),
 		opCancel:       Do(a.cancel),
+
+		"identity.adopt": Do(a.adopt),
 	}
 }
 
@@ -161,4 +164,24 @@ func (a *Agent) cancel(_ context.Context, _ *Call, args CancelArgs) (any, error)
 	}
 	end(errCancelled)
 	return nil, nil
+}
+
+// Adopted is the result of identity.adopt.
+type Adopted struct {
+	Instance string `json:"instance"`
+	Adoption uint64 `json:"adoption"`
+}
+
+// adopt makes this instance the one that has the gateway's name.
+func (a *Agent) adopt(context.Context, *Call, None) (any, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	e := a.guard.Adopt(a.moment())
+	a.settle(&e, Change{})
+	if a.broken != nil {
+		return nil, Failed(protocol.CodeStorage, a.broken)
+	}
+	a.sayState()
+	time.AfterFunc(adoptedAfter, func() { a.link.Reconnect(errors.New("fleet: this instance was adopted")) })
+	return Adopted{Instance: a.self.Instance, Adoption: a.guard.Adoption()}, nil
 }

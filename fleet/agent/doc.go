@@ -20,10 +20,14 @@
 // The session is counted and stored before each CONNECT, whose will has its number.
 // After CONNACK the gateway says state, info and reported; the nonce of state changes
 // with each session and every ten minutes. The agent listens to its own state, too:
-// what another process says there, it did not say. A state of another instance, or of
-// this one with a session that we have not reached, raises the alarm identity.duplicate,
-// and if that comes again and again the agent stays away for Config.HoldOff, so that two
-// do not throw each other out all day.
+// what another process says there, it did not say. A state of another instance that is
+// alive, or of this one with a session that we have not reached, raises the alarm
+// identity.duplicate. In the second case, a clone, the agent takes another instance name, so
+// that the two can be told apart. While another instance is alive and was not adopted less
+// often, the guard takes nothing that changes something (identity.blocked); identity.adopt
+// ends that. If two throw each other out again and again, one that is blocked stays away for
+// Config.HoldOff. The kept farewell of an instance that never comes again is that of a disk
+// that was replaced, and blocks nothing.
 //
 // # Documents that are kept back
 //
@@ -59,8 +63,10 @@
 //     E_TIMEOUT, until it returns.
 //   - Events are not stored, only their numbers: those that were not confirmed when the
 //     process ends are a hole.
-//   - Being a duplicate is reported, not acted upon: both processes go on taking
-//     commands. Name the instance in the audience of what only one of them shall do.
+//   - Two that have one name take commands until each has seen the other: at once if they
+//     have different client ids, and after two reconnects if not.
+//   - Whoever can publish on a gateway's state topic can block it, unless it signs and its
+//     keyring has its key.
 //   - The time without a fresh document begins anew with the process: a gateway that is
 //     restarted more often than every Config.FrozenAfter never raises config.frozen.
 //   - An answer that gets lost is asked for by sending the command again.

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// suspectsMax signs of a duplicate within suspectsWithin make the agent stay away.
+	// suspectsMax sessions with signs of a duplicate within suspectsWithin make the agent
+	// stay away.
 	suspectsMax    = 3
 	suspectsWithin = time.Minute
 
@@ -22,6 +23,16 @@ const (
 	// sessionJumpMax is how far a session may be above ours to be believed: nobody needs
 	// more, and a forger must not use the numbers up.
 	sessionJumpMax = 1 << 20
+
+	// remindEvery is how often the state is said again when another instance says its own.
+	remindEvery = 10 * time.Second
+
+	// instanceBytes is how much chance is in the name of an instance.
+	instanceBytes = 8
+
+	// adoptedAfter is how long after an adoption the link is ended: the answer leaves before,
+	// and the next connection brings the documents that were refused.
+	adoptedAfter = 500 * time.Millisecond
 )
 
 // greet begins a session: its number is stored before CONNECT.
@@ -62,9 +73,10 @@ func (a *Agent) stayAway(ctx context.Context) error {
 
 // state is what the gateway says of itself while online. The caller holds mu.
 func (a *Agent) state() protocol.State {
+	_, blocked := a.guard.Blocked()
 	return protocol.State{
 		V: protocol.Version, Online: true, Instance: a.self.Instance, Session: a.counters.Session, Revision: a.own.Now.Revision,
-		Boot: a.counters.Boot, Nonce: a.nonces.Present.Value, Mono: int64(a.nonces.Present.Made),
+		Boot: a.counters.Boot, Nonce: a.nonces.Present.Value, Mono: int64(a.nonces.Present.Made), Adoption: a.guard.Adoption(), Blocked: blocked,
 	}
 }
 
@@ -75,6 +87,7 @@ func (a *Agent) sayState() {
 		s.Revision = 1
 	}
 	a.own.Now = s
+	a.watch.overwritten, a.watch.saidAt = false, time.Now()
 	a.say(protocol.Topic{Kind: protocol.KindState}, s)
 }
 
@@ -120,6 +133,14 @@ func (a *Agent) farewell() []Message {
 	return []Message{m}
 }
 
+// remind says the state again when another instance has said its own since: the broker keeps
+// one only, and operators need the nonce of each to adopt it. The caller holds mu.
+func (a *Agent) remind() {
+	if a.up && a.watch.overwritten && time.Since(a.watch.saidAt) >= remindEvery {
+		a.sayState()
+	}
+}
+
 // rotate makes a new nonce when the present one is old. The caller holds mu.
 func (a *Agent) rotate() {
 	if a.up && a.now()-a.nonces.Present.Made >= command.NonceLife {
@@ -130,36 +151,68 @@ func (a *Agent) rotate() {
 
 // mirror looks at a state on our own topic: what we did not say, somebody else did.
 // An error means that nothing can be decided any more.
-func (a *Agent) mirror(data []byte) error {
-	s, err := protocol.Decode[protocol.State](data)
-	if err != nil {
-		return nil // anybody can publish nonsense
-	}
+func (a *Agent) mirror(data []byte, retained bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	s, _, err := protocol.Believe[protocol.State](a.guard.Ring(), a.self.ID, data)
+	if err != nil {
+		return nil // anybody can publish nonsense; and if we sign, nobody else speaks for us
+	}
 	seen := a.own // a copy: what others say does not change what we are
 	change := seen.Observe(s)
 	switch {
 	case change == protocol.Foreign:
-		a.suspect(fmt.Sprintf("instance %s, boot %d, speaks under this gateway's name; this is instance %s", s.Instance, s.Boot, a.self.Instance))
+		a.meet(s)
 	case change == protocol.Conflict:
-		a.suspect("another process has this gateway's data and name: its disk was cloned")
+		a.leave(s, true, "another process has this gateway's data and name: its disk was cloned")
 	case change == protocol.Newer && s.Session > a.counters.Session:
-		a.suspect(fmt.Sprintf("session %d was begun by this instance, which knows of %d: its disk was cloned, or set back", s.Session, a.counters.Session))
-		if s.Session-a.counters.Session <= sessionJumpMax {
-			// Others take the greatest session for the present one, so ours must be greater.
-			a.counters.Session = s.Session
-			a.link.Reconnect(fmt.Errorf("fleet: session %d is not ours", s.Session))
-		}
+		// A farewell that was kept may be our own, from before the disk was set back.
+		a.leave(s, s.Online || !retained, fmt.Sprintf("session %d was begun by this instance, which knows of %d: its disk was cloned, or set back", s.Session, a.counters.Session))
+	case change == protocol.Newer && !s.Online && retained:
+		// Our own will of this session cannot have been kept before we had connected.
+		a.leave(s, true, "another connection has begun the session of this one: the disk was cloned")
 	case change == protocol.Newer && !s.Online:
-		// Each CONNECT has a session of its own, and ours is not over. Others believe that
-		// it is, so begin another.
-		a.suspect("another connection has begun the session of this one: the disk was cloned")
+		// Our own will, while the connection stands: brokers that are shut down say it before
+		// they close, so it is no sign of a duplicate. Others believe that the session is over,
+		// so begin another.
 		a.link.Reconnect(errors.New("fleet: the broker says that this session is over"))
 	case change == protocol.Newer:
-		a.suspect("another process has this gateway's data and name: its disk was cloned")
+		a.leave(s, true, "another process has this gateway's data and name: its disk was cloned")
 	}
 	return a.broken
+}
+
+// meet takes another instance with our name into account. The caller holds mu.
+func (a *Agent) meet(s protocol.State) {
+	a.watch.overwritten = true
+	_, before := a.guard.Blocked()
+	e := a.guard.Meet(s, a.moment())
+	a.settle(&e, Change{})
+	if _, now := a.guard.Blocked(); now != before {
+		a.sayState()
+	}
+	switch {
+	case a.guard.Alive(s.Instance):
+		a.suspect(fmt.Sprintf("instance %s, boot %d, speaks under this gateway's name; this is instance %s", s.Instance, s.Boot, a.self.Instance))
+	case e.Changed:
+		a.raise(event{class: protocol.ClassLifecycle, code: "identity.replaced", severity: protocol.SeverityInfo, subject: s.Instance,
+			message: fmt.Sprintf("instance %s had this name before, and has gone; this is instance %s", s.Instance, a.self.Instance)})
+	}
+}
+
+// leave takes another instance name, because another process has our data, too: so the two
+// can be told apart. The caller holds mu.
+func (a *Agent) leave(s protocol.State, alive bool, why string) {
+	name := chance(instanceBytes)
+	e := a.guard.Leave(s, alive, name, a.moment())
+	a.self.Instance, a.own.Now.Instance = name, name
+	if s.Session > a.counters.Session && s.Session-a.counters.Session <= sessionJumpMax {
+		// Others take the greatest session for the present one, so ours must be greater.
+		a.counters.Session = s.Session
+	}
+	a.settle(&e, Change{Instance: name})
+	a.suspect(why)
+	a.link.Reconnect(fmt.Errorf("fleet: this is instance %s from now on", name))
 }
 
 // suspect notes a sign of a duplicate. The caller holds mu.
@@ -168,11 +221,15 @@ func (a *Agent) suspect(why string) {
 	a.stats.Duplicates++
 	w := &a.watch
 	w.duplicate, w.duplicateAt = why, now
-	w.suspects = append(w.suspects, now)
+	if w.suspected != a.counters.Session { // what counts is whether we throw each other out
+		w.suspected = a.counters.Session
+		w.suspects = append(w.suspects, now)
+	}
 	for len(w.suspects) > 0 && now.Sub(w.suspects[0]) > suspectsWithin {
 		w.suspects = w.suspects[1:]
 	}
-	if len(w.suspects) >= suspectsMax {
+	// Who was adopted stays; the other one goes.
+	if _, blocked := a.guard.Blocked(); blocked && len(w.suspects) >= suspectsMax {
 		w.suspects = nil
 		// Full jitter: two that stay away equally long meet again.
 		w.away = now.Add(a.cfg.HoldOff + rand.N(a.cfg.HoldOff+1))

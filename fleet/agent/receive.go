@@ -22,7 +22,7 @@ func (a *Agent) receive(m Message) error {
 	d := command.Delivery{Topic: t, Retained: m.Retained, Data: m.Payload}
 	switch t.Kind {
 	case protocol.KindState:
-		return a.mirror(m.Payload)
+		return a.mirror(m.Payload, m.Retained)
 	case protocol.KindCommand, protocol.KindGroupCommand:
 		return a.take(d)
 	case protocol.KindDesired:

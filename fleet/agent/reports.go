@@ -22,12 +22,20 @@ type pending struct {
 
 // message encodes a message for a topic of ours.
 func (a *Agent) message(t protocol.Topic, m protocol.Message) (Message, error) {
-	payload, err := protocol.Encode(m)
+	payload, err := a.encode(m)
 	if err != nil {
 		a.cfg.Logger.Error("fleet: a message that cannot be said", "kind", t.Kind, "err", err)
 		return Message{}, err
 	}
 	return Message{Topic: a.topic(t), Payload: payload, QoS: t.Kind.QoS(), Retained: t.Kind.Retained()}, nil
+}
+
+// encode encodes a message, and signs it if it is one that we sign.
+func (a *Agent) encode(m protocol.Message) ([]byte, error) {
+	if s, ok := m.(protocol.Statement); ok && a.cfg.Signer != nil {
+		return protocol.Sign(s, a.cfg.Signer)
+	}
+	return protocol.Encode(m)
 }
 
 // say sends a message if we are connected; it is of no use later. The caller holds
@@ -171,7 +179,7 @@ func (a *Agent) reported() protocol.Reported {
 	version, refresh := a.guard.Desired()
 	ring := a.guard.Ring()
 	r := protocol.Reported{
-		V: protocol.Version, Instance: a.self.Instance, Session: a.counters.Session, Epoch: ring.Epoch(), Keyring: ring.Version(),
+		V: protocol.Version, Instance: a.self.Instance, Session: a.counters.Session, Revision: a.said, Epoch: ring.Epoch(), Keyring: ring.Version(),
 		Seen: version, Refresh: refresh, Applied: a.report.Applied, Effective: a.report.Effective, Status: a.report.Status,
 		Phase: a.report.Phase, Error: a.report.Error, Failed: a.report.Failed, Watermark: a.guard.Watermarks(), Audit: a.guard.Head().String(),
 	}
@@ -185,6 +193,7 @@ func (a *Agent) reported() protocol.Reported {
 func (a *Agent) sayReported() {
 	if a.up {
 		a.stale = false
+		a.said++
 		a.say(protocol.Topic{Kind: protocol.KindReported}, a.reported())
 	}
 }

@@ -123,6 +123,18 @@ func (w *wire) Reconnect(error) { go w.cut() }
 
 func (w *wire) cut() { w.event(func() error { return errCut }) }
 
+// will returns the last will.
+func (w *wire) will(t *testing.T) protocol.State {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := protocol.Decode[protocol.State](w.wills[len(w.wills)-1].Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // event makes something happen on the link's goroutine, if there still is one.
 func (w *wire) event(what func() error) {
 	select {
@@ -214,6 +226,7 @@ type rig struct {
 	box    *box
 	cancel context.CancelFunc
 	ended  chan error
+	ring   []byte // the envelope of the keyring
 	seqs   map[string]uint64
 }
 
@@ -226,6 +239,13 @@ func key(holder string) trust.SecretKey {
 // newRig makes an agent with a keyring, and runs it.
 func newRig(t *testing.T, ops map[string]agent.Op) *rig {
 	t.Helper()
+	return newSigningRig(t, ops, nil)
+}
+
+// newSigningRig is newRig for a gateway that may sign, and has its key in the keyring then.
+func newSigningRig(t *testing.T, ops map[string]agent.Op, signing *trust.SecretKey) *rig {
+	t.Helper()
+	var gateways []trust.GatewayKey
 	root := trust.Root{Threshold: 1, Keys: []trust.PublicKey{key("root").Public()}}
 	pinned, err := trust.Pin("plant7", root)
 	if err != nil {
@@ -234,16 +254,21 @@ func newRig(t *testing.T, ops map[string]agent.Op) *rig {
 	r := &rig{t: t, disk: &disk{}, box: &box{}, seqs: map[string]uint64{}}
 	r.store = r.disk
 	r.cfg = agent.Config{Guard: command.Config{Gateway: trust.Gateway{Fleet: "plant7", ID: "gw-1"}, Pinned: pinned}, Ops: ops}
+	if signing != nil {
+		r.cfg.Signer = signing.Signer()
+		gateways = append(gateways, trust.GatewayKey{Gateway: "gw-1", Public: signing.Public()})
+	}
 	r.boot()
 	entry := func(holder string, role trust.Role) trust.Key {
 		return trust.Key{Public: key(holder).Public(), Holder: holder, Roles: []trust.Role{role}}
 	}
-	envelope, err := trust.SealKeyring(trust.Keyring{V: 1, Fleet: "plant7", Version: 1, Epoch: 1, Root: root, Keys: []trust.Key{
-		entry("olga", trust.Operator), entry("anna", trust.Admin), entry("dave", trust.Deployer),
+	envelope, err := trust.SealKeyring(trust.Keyring{V: 1, Fleet: "plant7", Version: 1, Epoch: 1, Root: root, Gateways: gateways, Keys: []trust.Key{
+		entry("olga", trust.Operator), entry("anna", trust.Admin), entry("alan", trust.Admin), entry("dave", trust.Deployer),
 	}}, key("root"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.ring = envelope
 	chain, err := trust.EncodeChain(envelope)
 	if err != nil {
 		t.Fatal(err)
@@ -332,7 +357,7 @@ func (r *rig) order(holder, op, args string, change func(*protocol.Command)) pro
 func commandTopic(id protocol.ID) string { return "edged/v1/plant7/gw-1/cmd/" + string(id) }
 
 // prepare signs a command of somebody.
-func (r *rig) prepare(holder, op, args string, change func(*protocol.Command)) (protocol.ID, []byte) {
+func (r *rig) prepare(holder, op, args string, change func(*protocol.Command), others ...string) (protocol.ID, []byte) {
 	r.t.Helper()
 	r.seqs[holder]++
 	c := protocol.Command{
@@ -343,7 +368,11 @@ func (r *rig) prepare(holder, op, args string, change func(*protocol.Command)) (
 	if change != nil {
 		change(&c)
 	}
-	data, err := protocol.Seal(c, key(holder))
+	keys := []trust.SecretKey{key(holder)}
+	for _, other := range others {
+		keys = append(keys, key(other))
+	}
+	data, err := protocol.Seal(c, keys...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

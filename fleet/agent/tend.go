@@ -27,7 +27,10 @@ type watch struct {
 	unseen      time.Duration      // connected without a fresh desired document
 	duplicate   string             // the last sign of a duplicate
 	duplicateAt time.Time
-	suspects    []time.Time // the latest signs
+	suspects    []time.Time // the latest sessions with signs
+	suspected   uint64      // the last one of these
+	overwritten bool        // another instance has said its state since we said ours
+	saidAt      time.Time   // when we did
 	away        time.Time   // do not connect before
 }
 
@@ -72,6 +75,7 @@ func (a *Agent) tick(passed time.Duration) {
 		a.watch.unseen += passed
 	}
 	a.rotate()
+	a.remind()
 	a.flush()
 	if a.stale {
 		a.sayReported()
@@ -82,7 +86,7 @@ func (a *Agent) tick(passed time.Duration) {
 // gateway said last. The caller holds mu.
 func (a *Agent) conditions(found []Alarm) map[alarmKey]Alarm {
 	now := map[alarmKey]Alarm{}
-	own := func(code string) bool { return code == alarmDuplicate || code == alarmFrozen }
+	own := func(code string) bool { return code == alarmDuplicate || code == alarmFrozen || code == alarmBlocked }
 	if found == nil {
 		for key, alarm := range a.watch.alarms {
 			if !own(key.code) {
@@ -101,20 +105,26 @@ func (a *Agent) conditions(found []Alarm) map[alarmKey]Alarm {
 	if w := &a.watch; w.duplicate != "" && time.Since(w.duplicateAt) < duplicateQuiet {
 		now[alarmKey{code: alarmDuplicate}] = Alarm{Code: alarmDuplicate, Severity: protocol.SeverityCritical, Message: w.duplicate}
 	}
+	if by, blocked := a.guard.Blocked(); blocked {
+		now[alarmKey{code: alarmBlocked}] = Alarm{Code: alarmBlocked, Severity: protocol.SeverityCritical,
+			Message: fmt.Sprintf("instance %s says it is this gateway, too: commands that change something and documents are refused by this one, %s; switch one of the two off or rename it, then: edged fleet cmd %s identity.adopt --instance %s",
+				by, a.self.Instance, a.self.ID, a.self.Instance)}
+	}
 	return now
 }
 
 // The alarms of the agent itself.
 const (
 	alarmDuplicate = "identity.duplicate"
+	alarmBlocked   = "identity.blocked"
 	alarmFrozen    = "config.frozen"
 )
 
-// compareAlarms raises what is new and clears what is over. The caller holds mu.
+// compareAlarms raises what is new, or has become worse or better, and clears what is over. The caller holds mu.
 func (a *Agent) compareAlarms(now map[alarmKey]Alarm) {
 	for _, key := range sorted(now) {
 		alarm := now[key]
-		if _, known := a.watch.alarms[key]; !known {
+		if old, known := a.watch.alarms[key]; !known || old.Severity != alarm.Severity {
 			a.cfg.Logger.Warn("fleet: alarm", "code", alarm.Code, "subject", alarm.Subject, "message", alarm.Message)
 			a.raise(event{class: protocol.ClassAlarm, code: alarm.Code, severity: alarm.Severity, subject: alarm.Subject, message: alarm.Message})
 		}

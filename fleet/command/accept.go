@@ -13,7 +13,7 @@ import (
 // first and without changing anything until all of them hold:
 //
 //	size, topic, retain · envelope · signatures · payload · who, to whom, which keyring
-//	known id: its answer again · number fresh, or key introduced by a nonce · holders
+//	known id: its answer again · no other instance alive · number fresh, or key introduced by a nonce · holders
 //	quota of the key
 //
 // From here on the number and the id are used up, whatever comes next, so that
@@ -105,6 +105,9 @@ func (g *Guard) repeat(e *Effects, r *record, about subject, at Moment) {
 // somebody on the way could have brought about, like a signature that is gone, is
 // checked here: it must not spoil the real command.
 func (g *Guard) fresh(s *signed, c *protocol.Command, at Moment) *refusal {
+	if refused := g.unblocked(c.Op); refused != nil {
+		return refused
+	}
 	if refused := g.sequence(c, at); refused != nil {
 		return refused
 	}
@@ -177,6 +180,9 @@ func (g *Guard) admit(r *record, at Moment) *refusal {
 		return refuse(protocol.CodeUnknownOp, "this gateway has no %q", c.Op)
 	}
 	if refused := g.granted(r, class); refused != nil {
+		return refused
+	}
+	if refused := g.named(c); refused != nil {
 		return refused
 	}
 	if c.Nonce != "" || class.NeedsNonce() {

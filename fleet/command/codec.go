@@ -18,16 +18,26 @@ import (
 // ErrState says that stored bytes are not the state of a guard.
 var ErrState = errors.New("command: the stored state is damaged, or of a newer version")
 
-// layout is the version of the stored state.
-const layout = 1
+// The versions of the stored state. The second one has the identity behind the rest; it is
+// used only when there is something to say, so that older programs can read the first.
+const (
+	layout         = 1
+	layoutIdentity = 2
+)
 
 // AppendBinary appends the durable state. Equal histories give equal bytes.
 //
 //	layout 1; keyring's envelope; audit head; desired: version, refresh, hash;
 //	floor: time, number, key; windows: key, highest, 1,024 bits; records: id, hash,
 //	issuer, op, phase, begun, code, message, result, lost
+//	layout 2: the same, and adoption; rivals: instance, session, adoption, alive
 func (g *Guard) AppendBinary(dst []byte) []byte {
-	dst = append(dst, layout)
+	doubts := g.identity.adoption > 0 || len(g.identity.rivals) > 0
+	if doubts {
+		dst = append(dst, layoutIdentity)
+	} else {
+		dst = append(dst, layout)
+	}
 	dst = appendText(dst, string(g.ring.Envelope()))
 	dst = g.head.AppendBinary(dst)
 	dst = binary.AppendUvarint(dst, g.desired.version)
@@ -44,6 +54,9 @@ func (g *Guard) AppendBinary(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(g.records.order)))
 	for _, r := range g.records.order {
 		dst = r.append(dst)
+	}
+	if doubts {
+		dst = g.appendIdentity(dst)
 	}
 	return dst
 }
@@ -106,8 +119,9 @@ func Restore(cfg Config, data []byte, at Moment) (*Guard, Effects, error) {
 // restore reads what AppendBinary has written.
 func (g *Guard) restore(data []byte) error {
 	r := stored.Reader{Data: data}
-	if v := r.Byte(); v != layout {
-		return fmt.Errorf("%w: layout %d, this program knows %d", ErrState, v, layout)
+	version := r.Byte()
+	if version != layout && version != layoutIdentity {
+		return fmt.Errorf("%w: layout %d, this program knows %d and %d", ErrState, version, layout, layoutIdentity)
 	}
 	ring, err := g.cfg.Pinned.Restore(r.Sized())
 	if err != nil {
@@ -120,6 +134,9 @@ func (g *Guard) restore(data []byte) error {
 	g.floor = floor{time: r.Varint(), number: r.Uvarint(), key: trust.KeyID(r.Text())}
 	g.readWindows(&r)
 	g.readRecords(&r)
+	if version == layoutIdentity {
+		g.readIdentity(&r)
+	}
 	if len(r.Data) > 0 {
 		r.Fail()
 	}

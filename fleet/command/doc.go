@@ -38,6 +38,14 @@
 // A number may be at most Config.JumpMax above the highest. So a thief of a key, or a
 // defect, cannot use the numbers up; and if one did, a new key or a new epoch heals it.
 //
+// # Two with one name
+//
+// Each instance has an adoption number. While another instance is known to be alive that
+// has one at least as high ([Guard.Meet]), commands that change something and documents
+// are denied, and use nothing up; [Guard.Adopt] puts ours above all that were seen. Alive is
+// who is online, or begins a session after we heard of it. Of two that have seen each
+// other's present number, at most one is not blocked.
+//
 // # Floods
 //
 // Denials are written down and answered at a small rate per key, and at one for all
@@ -47,7 +55,7 @@
 //
 // # Audit
 //
-// The kinds of entries (package audit) are command, desired, keyring and denials. A command
+// The kinds of entries (package audit) are command, desired, keyring, identity (renamed, blocked, adopted) and denials. A command
 // has accepted, started, and done, failed or interrupted; or rejected, if its number was
 // used up; or denied, if not. Repetitions and beacons are not written down.
 //

@@ -34,6 +34,10 @@ func (g *Guard) AcceptDesired(d Delivery, at Moment) Effects {
 		return e
 	}
 	about.issuer = doc.Issuer
+	if by, blocked := g.Blocked(); blocked {
+		g.deny(&e, about, duplicated(by), at)
+		return e
+	}
 	switch content := contentOf(doc); {
 	case doc.Version < g.desired.version:
 		g.deny(&e, about, refuse(protocol.CodeStale, "version %d, have %d", doc.Version, g.desired.version), at)

@@ -54,10 +54,13 @@ type Guard struct {
 	floor   floor
 	head    audit.Head
 
+	identity identity
+
 	// Derived state.
-	rates  map[trust.KeyID]*rates
-	counts map[string]uint64 // denials that were not written down
-	summed Monotonic         // when they last were
+	rates   map[trust.KeyID]*rates
+	sighted bucket
+	counts  map[string]uint64 // denials that were not written down
+	summed  Monotonic         // when they last were
 }
 
 // rates are the buckets of a key; those of strangers are under the empty id.

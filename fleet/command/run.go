@@ -48,6 +48,9 @@ func (g *Guard) restart(r *record, at Moment) *refusal {
 	if class.NeedsNonce() && r.command.Nonce == "" {
 		return refuse(protocol.CodeNonce, "it is of class %s by now, and quotes no nonce", class)
 	}
+	if refused := g.unblocked(r.op); refused != nil {
+		return refused
+	}
 	return g.timely(r, at)
 }
 

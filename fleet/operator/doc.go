@@ -58,8 +58,10 @@
 //
 // # Caveats
 //
-//   - What gateways say is as credible as the broker's access control. A broker that
-//     lies can stop a rollout, or keep it going; it cannot make a gateway do anything.
+//   - What gateways say is as credible as the broker's access control, unless the keyring
+//     has a key of them: then only what they have signed is believed (View.Trust). A broker
+//     that lies about others can stop a rollout, or keep it going; it cannot make a gateway
+//     do anything.
 //   - A gateway that was replaced while it was watched is shown as foreign until the
 //     view begins anew; a rollout then takes what it says as said by the new one.
 //   - If the operator's clock is set back, a bake takes longer, never shorter; set

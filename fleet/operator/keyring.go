@@ -65,7 +65,7 @@ func (p *Proposal) edit(change func(k *trust.Keyring) error) error {
 		return fmt.Errorf("%w: it is signed already, and any change would make the signatures worthless", ErrProposal)
 	}
 	k := p.Keyring
-	k.Keys = slices.Clone(k.Keys)
+	k.Keys, k.Gateways = slices.Clone(k.Keys), slices.Clone(k.Gateways)
 	if err := change(&k); err != nil {
 		return err
 	}
@@ -80,6 +80,29 @@ func (p *Proposal) edit(change func(k *trust.Keyring) error) error {
 func (p *Proposal) Add(key trust.Key) error {
 	return p.edit(func(k *trust.Keyring) error {
 		k.Keys = append(k.Keys, key)
+		return nil
+	})
+}
+
+// AddGateway adds a key that a gateway signs with.
+func (p *Proposal) AddGateway(key trust.GatewayKey) error {
+	return p.edit(func(k *trust.Keyring) error {
+		k.Gateways = append(k.Gateways, key)
+		return nil
+	})
+}
+
+// RemoveGateway takes the keys with an id, or of a gateway, out: they have never commanded
+// anything, so nothing has to be remembered of them.
+func (p *Proposal) RemoveGateway(name string) error {
+	return p.edit(func(k *trust.Keyring) error {
+		before := len(k.Gateways)
+		k.Gateways = slices.DeleteFunc(k.Gateways, func(key trust.GatewayKey) bool {
+			return key.Gateway == name || string(key.Public.ID()) == name
+		})
+		if len(k.Gateways) == before {
+			return fmt.Errorf("%w: no gateway has the name or a key %q", ErrProposal, name)
+		}
 		return nil
 	})
 }

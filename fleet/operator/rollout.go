@@ -284,15 +284,23 @@ func (r *Rollout) expire(now int64) {
 		switch {
 		case m.Reached == 0 && m.Status == MemberReleased:
 			if now >= m.Released+p.Offline {
-				r.settle(i, MemberFailed, protocol.CodeTimeout, "it was never online", now)
+				r.settle(i, MemberFailed, protocol.CodeTimeout, "it was never online"+s.doubts(), now)
 			}
 		case now < max(m.Reached, m.Released)+p.Answer:
 		case m.Status == MemberTaken:
-			r.settle(i, MemberFailed, protocol.CodeTimeout, "it has taken the document and says nothing of its end; phase "+s.facts.Phase, now)
+			r.settle(i, MemberFailed, protocol.CodeTimeout, "it has taken the document and says nothing of its end; phase "+s.facts.Phase+s.doubts(), now)
 		default:
-			r.settle(i, MemberFailed, protocol.CodeTimeout, "it was online and has not taken the document; see its audit log", now)
+			r.settle(i, MemberFailed, protocol.CodeTimeout, "it was online and has not taken the document; see its audit log"+s.doubts(), now)
 		}
 	}
+}
+
+// doubts says how much was said in the member's name that it has not signed.
+func (s *sight) doubts() string {
+	if s.facts.Unverified == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d messages in its name are not signed with its key in the keyring", s.facts.Unverified)
 }
 
 // bad returns why the rollout must stop; nothing if it may go on.

@@ -31,6 +31,7 @@ type News struct {
 	Gateway string
 	Kind    protocol.Kind
 	Answer  *protocol.Answer // KindAnswer
+	Signed  bool             // the gateway has signed it, with a key of the keyring
 	Event   *protocol.Event  // KindEvent
 	Change  protocol.Change  // KindState
 }
@@ -38,6 +39,7 @@ type News struct {
 // View is what is known of a fleet: the fold of all messages.
 type View struct {
 	prefix, fleet string
+	ring          *trust.Ring // nil: nothing is verified
 	gateways      map[string]*Gateway
 }
 
@@ -59,6 +61,9 @@ type Gateway struct {
 	Alarms   []Alarm
 	Missing  uint64 // events that did not arrive
 
+	Keyed      bool   // the keyring has a key of it, so only what it has signed is believed
+	Unverified uint64 // messages that it has not signed, although it should
+
 	info     *protocol.Info
 	reported *protocol.Reported
 	beat     *protocol.Heartbeat
@@ -66,7 +71,14 @@ type Gateway struct {
 	nonceAt  int64 // when the present nonce was heard first, if it was not kept by the broker
 	events   protocol.Numbering
 	eventsOf string // the instance that numbers them
+
+	// The last message of each retained kind that was believed, and that was not: what they
+	// are worth is decided anew under another keyring.
+	believed, doubted map[protocol.Kind]Message
 }
+
+// judged are the kinds of messages that are judged anew under another keyring.
+var judged = []protocol.Kind{protocol.KindState, protocol.KindInfo, protocol.KindReported}
 
 // Alarm is an alarm that was raised and not cleared.
 type Alarm struct {
@@ -75,6 +87,41 @@ type Alarm struct {
 	Severity string `json:"sev"`
 	Message  string `json:"msg,omitempty"`
 	Since    int64  `json:"since_ms"` // on the operator's clock
+}
+
+// Trust goes by a keyring from now on, and returns the gateways of which it believes
+// something else than before: those whose keys have changed.
+func (v *View) Trust(ring *trust.Ring, now int64) (changed []string) {
+	before := v.ring
+	v.ring = ring
+	for name, g := range v.gateways {
+		var old []trust.PublicKey
+		if before != nil {
+			old = before.GatewayKeys(name)
+		}
+		if slices.Equal(old, ring.GatewayKeys(name)) {
+			continue
+		}
+		changed = append(changed, name)
+		v.gateways[name] = &Gateway{
+			Name: name, Keyed: v.keyed(name), Alarms: g.Alarms, Missing: g.Missing, events: g.events, eventsOf: g.eventsOf,
+			beat: g.beat, beatAt: g.beatAt, believed: map[protocol.Kind]Message{}, doubted: map[protocol.Kind]Message{},
+		}
+		for _, kind := range judged {
+			for _, m := range []Message{g.believed[kind], g.doubted[kind]} {
+				if m.Payload != nil {
+					// Those that are not believed are counted.
+					_, _ = v.Observe(m, now)
+				}
+			}
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+func (v *View) keyed(name string) bool {
+	return v.ring != nil && len(v.ring.GatewayKeys(name)) > 0
 }
 
 // Names returns the names of all gateways, sorted.
@@ -114,26 +161,61 @@ func (v *View) Observe(m Message, now int64) (News, error) {
 	}
 	switch topic.Kind {
 	case protocol.KindState:
-		return v.state(n, m, now)
+		err := believe(v, topic, m, func(g *Gateway, s protocol.State) { n.Change = g.state(&s, m.Retained, now) })
+		return n, err
 	case protocol.KindInfo:
-		return n, keep(v, topic, m, func(g *Gateway, i protocol.Info) { g.info = &i })
+		return n, believe(v, topic, m, func(g *Gateway, i protocol.Info) { g.describe(&i) })
 	case protocol.KindReported:
-		return n, keep(v, topic, m, func(g *Gateway, r protocol.Reported) { g.report(&r) })
+		return n, believe(v, topic, m, func(g *Gateway, r protocol.Reported) { g.report(&r) })
 	case protocol.KindHeartbeat:
 		return n, keep(v, topic, m, func(g *Gateway, h protocol.Heartbeat) { g.beat, g.beatAt = &h, now })
 	case protocol.KindEvent:
 		return n, keep(v, topic, m, func(g *Gateway, e protocol.Event) { g.event(&e, now); n.Event = &e })
 	case protocol.KindAnswer:
-		a, err := protocol.Decode[protocol.Answer](m.Payload)
+		a, signed, err := protocol.Believe[protocol.Answer](v.ring, topic.Gateway, m.Payload)
+		if errors.Is(err, protocol.ErrUnverified) {
+			err = v.doubt(topic, m, err)
+		}
 		if err == nil && (a.Gateway != topic.Gateway || a.ID != topic.ID) {
 			err = fmt.Errorf("%w: an answer of %s to %s came as one of %s to %s", protocol.ErrMessage, a.Gateway, a.ID, topic.Gateway, topic.ID)
 		}
 		if err != nil {
 			return n, err
 		}
-		n.Answer = &a
+		n.Answer, n.Signed = &a, signed
 	}
 	return n, nil
+}
+
+// believe hands a message that a gateway may sign to its gateway, unless it should be
+// signed and is not.
+func believe[S protocol.Statement](v *View, t protocol.Topic, m Message, take func(*Gateway, S)) error {
+	s, _, err := protocol.Believe[S](v.ring, t.Gateway, m.Payload)
+	if errors.Is(err, protocol.ErrUnverified) {
+		return v.doubt(t, m, err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.Gateway, err)
+	}
+	g, err := v.gateway(t.Gateway)
+	if err == nil {
+		take(g, s)
+		g.believed[t.Kind] = m
+	}
+	return err
+}
+
+// doubt counts a message that is not signed by its gateway, and returns why.
+func (v *View) doubt(t protocol.Topic, m Message, why error) error {
+	g, err := v.gateway(t.Gateway)
+	if err != nil {
+		return err
+	}
+	g.Unverified++
+	if slices.Contains(judged, t.Kind) {
+		g.doubted[t.Kind] = m
+	}
+	return why
 }
 
 // keep decodes a message and hands it to its gateway.
@@ -156,26 +238,19 @@ func (v *View) gateway(name string) (*Gateway, error) {
 	if len(v.gateways) >= GatewaysMax {
 		return nil, fmt.Errorf("%w: more than %d gateways; split the fleet", ErrLimit, GatewaysMax)
 	}
-	v.gateways[name] = &Gateway{Name: name}
+	v.gateways[name] = &Gateway{Name: name, Keyed: v.keyed(name), believed: map[protocol.Kind]Message{}, doubted: map[protocol.Kind]Message{}}
 	return v.gateways[name], nil
 }
 
-func (v *View) state(n News, m Message, now int64) (News, error) {
-	s, err := protocol.Decode[protocol.State](m.Payload)
-	if err != nil {
-		return n, fmt.Errorf("%s: %w", n.Gateway, err)
-	}
-	g, err := v.gateway(n.Gateway)
-	if err != nil {
-		return n, err
-	}
+// state follows the presence.
+func (g *Gateway) state(s *protocol.State, retained bool, now int64) protocol.Change {
 	before := g.Presence.Now
-	n.Change = g.Presence.Observe(s)
-	switch n.Change {
+	change := g.Presence.Observe(*s)
+	switch change {
 	case protocol.Newer:
 		if s.Nonce != before.Nonce {
 			g.nonceAt = 0
-			if !m.Retained {
+			if !retained {
 				g.nonceAt = now
 			}
 		}
@@ -183,18 +258,27 @@ func (v *View) state(n News, m Message, now int64) (News, error) {
 			g.Changed = now
 		}
 	case protocol.Foreign:
-		g.Foreign = &s
+		if old := g.Foreign; old == nil || old.Instance != s.Instance || s.Session >= old.Session {
+			g.Foreign = s
+		}
 	case protocol.Conflict:
 		g.Conflict = true
 	}
-	return n, nil
+	return change
+}
+
+// describe keeps what is newer: what a gateway has signed can be sent again.
+func (g *Gateway) describe(i *protocol.Info) {
+	if old := g.info; old == nil || old.Instance != i.Instance || i.Session >= old.Session {
+		g.info = i
+	}
 }
 
 // report keeps what is newer. The broker may keep an older one for a while, and one
 // of an instance that is gone.
 func (g *Gateway) report(r *protocol.Reported) {
 	if old := g.reported; old != nil && old.Instance == r.Instance {
-		if r.Session < old.Session || r.Epoch < old.Epoch {
+		if r.Session < old.Session || r.Epoch < old.Epoch || r.Session == old.Session && r.Revision < old.Revision {
 			return
 		}
 	}
@@ -226,6 +310,20 @@ func (g *Gateway) event(e *protocol.Event, now int64) {
 
 // Online reports whether the gateway is, as far as its state tells.
 func (g *Gateway) Online() bool { return g.Presence.Now.Online }
+
+// StateOf returns the state of an instance that says it is the gateway; without a name, that of
+// the one that is taken for it.
+func (g *Gateway) StateOf(instance string) protocol.State {
+	switch {
+	case g == nil:
+		return protocol.State{}
+	case instance == "" || g.Presence.Now.Instance == instance:
+		return g.Presence.Now
+	case g.Foreign != nil && g.Foreign.Instance == instance:
+		return *g.Foreign
+	}
+	return protocol.State{}
+}
 
 // of reports whether an instance is the one whose presence is known, or none is.
 func (g *Gateway) of(instance string) bool {
@@ -259,10 +357,13 @@ func (g *Gateway) Heartbeat() (*protocol.Heartbeat, int64) {
 	return g.beat, g.beatAt
 }
 
-// NonceAge returns how old the nonce is, as far as is known: at least the first, at
-// most the second number of milliseconds.
-func (g *Gateway) NonceAge(now int64) (least, most int64) {
+// NonceAge returns how old a nonce is, as far as is known: at least the first, at most the
+// second number of milliseconds.
+func (g *Gateway) NonceAge(now int64, nonce string) (least, most int64) {
 	s := g.Presence.Now
+	if nonce != s.Nonce { // of another instance
+		return 0, nonceLifeMax
+	}
 	if g.nonceAt != 0 {
 		return now - g.nonceAt, now - g.nonceAt + flightMax
 	}
@@ -290,6 +391,8 @@ type Facts struct {
 	Phase   string
 	Failed  []uint64
 	Fault   *protocol.Fault
+
+	Unverified uint64 // messages in its name that it has not signed
 }
 
 // Facts returns what is known of a gateway's configuration.
@@ -297,7 +400,7 @@ func (g *Gateway) Facts() Facts {
 	if g == nil {
 		return Facts{}
 	}
-	f := Facts{Online: g.Online()}
+	f := Facts{Online: g.Online(), Unverified: g.Unverified}
 	if r := g.Reported(); r != nil {
 		f.Epoch, f.Seen, f.Refresh, f.Applied, f.Hash = r.Epoch, r.Seen, r.Refresh, r.Applied, r.Effective
 		f.Status, f.Phase, f.Failed, f.Fault = r.Status, r.Phase, r.Failed, r.Error

@@ -223,14 +223,14 @@ func TestNonceAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := v.Gateway("gw-1")
-	if least, most := g.NonceAge(2000); least != 0 || most != 20*60_000 {
+	if least, most := g.NonceAge(2000, g.Presence.Now.Nonce); least != 0 || most != 20*60_000 {
 		t.Errorf("of a kept state: %d to %d", least, most)
 	}
 	beat := protocol.Heartbeat{V: 1, Session: 1, Boot: 1, Mono: 300_000}
 	if _, err := v.Observe(message(t, protocol.KindHeartbeat, "gw-1", "", beat), 3000); err != nil {
 		t.Fatal(err)
 	}
-	if least, _ := g.NonceAge(4000); least != 301_000 {
+	if least, _ := g.NonceAge(4000, g.Presence.Now.Nonce); least != 301_000 {
 		t.Errorf("behind a heartbeat: %d", least)
 	}
 	if _, err := v.Observe(message(t, protocol.KindState, "gw-1", "", state("i1", 2, true)), 5000); err != nil {
@@ -238,5 +238,122 @@ func TestNonceAge(t *testing.T) {
 	}
 	if !slices.Contains(v.Names(), "gw-1") {
 		t.Error("no names")
+	}
+}
+
+func gatewayKey(name string) trust.SecretKey {
+	var seed [trust.SeedBytes]byte
+	copy(seed[:], "of "+name)
+	return trust.NewSecretKey(seed)
+}
+
+// ringWith returns a keyring in which gateways have keys: names, or names with the key of
+// another behind a colon.
+func ringWith(t testing.TB, version uint64, gateways ...string) *trust.Ring {
+	t.Helper()
+	root := trust.Root{Threshold: 1, Keys: []trust.PublicKey{gatewayKey("root").Public()}}
+	k := trust.Keyring{Fleet: "plant7", Version: version, Epoch: 1, Root: root}
+	for _, name := range gateways {
+		name, of, other := strings.Cut(name, ":")
+		if !other {
+			of = name
+		}
+		k.Gateways = append(k.Gateways, trust.GatewayKey{Gateway: name, Public: gatewayKey(of).Public()})
+	}
+	data, err := trust.SealKeyring(k, gatewayKey("root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned, err := trust.Pin("plant7", root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := pinned.Advance(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+// signed makes a message with the signature of somebody.
+func signed(t testing.TB, kind protocol.Kind, gateway, by string, s protocol.Statement) operator.Message {
+	t.Helper()
+	m := message(t, kind, gateway, "", s)
+	data, err := protocol.Sign(s, gatewayKey(by).Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Payload = data
+	return m
+}
+
+// TestViewVerifies: of a gateway with a key only what it has signed is believed, in the order
+// in which it was said; one without a key is as before.
+func TestViewVerifies(t *testing.T) {
+	v := newView(t)
+	v.Trust(ringWith(t, 1, "gw-1"), 0)
+	expect := func(m operator.Message, doubted bool) operator.News {
+		t.Helper()
+		n, err := v.Observe(m, 0)
+		if errors.Is(err, protocol.ErrUnverified) != doubted || err != nil && !doubted {
+			t.Errorf("%s: %v", m.Topic, err)
+		}
+		return n
+	}
+	answer := protocol.Answer{V: 1, ID: protocol.NewID(1, [10]byte{}), Gateway: "gw-1", Instance: "i1", N: 3, Final: true, Status: protocol.StatusDone, Code: protocol.OK}
+	expect(message(t, protocol.KindState, "gw-1", "", state("i1", 9, true)), true)
+	expect(signed(t, protocol.KindReported, "gw-1", "mallory", reported("i1", 9, 5)), true)
+	if n := expect(message(t, protocol.KindAnswer, "gw-1", "", answer), true); n.Answer != nil {
+		t.Error("an answer that is not signed is handed on")
+	}
+	if g := v.Gateway("gw-1"); g.Unverified != 3 || !g.Keyed || g.Online() || g.Facts().Seen != 0 || g.Facts().Unverified != 3 {
+		t.Errorf("after forgeries: %+v", g)
+	}
+	old := signed(t, protocol.KindReported, "gw-1", "gw-1", func() protocol.Reported { r := reported("i1", 2, 4); r.Revision = 1; return r }())
+	newer := signed(t, protocol.KindReported, "gw-1", "gw-1", func() protocol.Reported { r := reported("i1", 2, 5); r.Revision = 2; return r }())
+	expect(signed(t, protocol.KindState, "gw-1", "gw-1", state("i1", 2, true)), false)
+	expect(old, false)
+	expect(newer, false)
+	expect(old, false) // recorded, and sent again
+	if n := expect(signed(t, protocol.KindAnswer, "gw-1", "gw-1", answer), false); n.Answer == nil || !n.Signed {
+		t.Error("a signed answer is not handed on as such")
+	}
+	if g := v.Gateway("gw-1"); !g.Online() || g.Facts().Seen != 5 || g.Unverified != 3 {
+		t.Errorf("after what it has signed: %+v, %+v", g, g.Facts())
+	}
+	expect(message(t, protocol.KindState, "gw-2", "", state("i1", 1, true)), false)
+	if g := v.Gateway("gw-2"); !g.Online() || g.Keyed || g.Unverified != 0 {
+		t.Errorf("a gateway without a key: %+v", g)
+	}
+}
+
+// TestViewTrust: another keyring changes what is believed of messages that came before it.
+func TestViewTrust(t *testing.T) {
+	v := newView(t)
+	observe := func(m operator.Message) { _, _ = v.Observe(m, 0) }
+	observe(message(t, protocol.KindState, "gw-1", "", state("i1", 9, true)))
+	observe(signed(t, protocol.KindState, "gw-2", "gw-2", state("i1", 3, true)))
+	observe(message(t, protocol.KindState, "gw-3", "", state("i1", 3, true)))
+	if changed := v.Trust(ringWith(t, 1, "gw-1", "gw-2"), 0); !slices.Equal(changed, []string{"gw-1", "gw-2"}) {
+		t.Errorf("changed: %v", changed)
+	}
+	if g := v.Gateway("gw-1"); g.Online() || g.Unverified != 1 {
+		t.Errorf("what was unsigned is still believed: %+v", g)
+	}
+	if g := v.Gateway("gw-2"); !g.Online() || g.Unverified != 0 {
+		t.Errorf("what was signed is not believed: %+v", g)
+	}
+	observe(signed(t, protocol.KindState, "gw-2", "gw-2b", state("i1", 4, true))) // with the next key already
+	if g := v.Gateway("gw-2"); g.Unverified != 1 || g.Presence.Now.Session != 3 {
+		t.Errorf("an unknown key is believed: %+v", g)
+	}
+	if changed := v.Trust(ringWith(t, 2, "gw-1", "gw-2:gw-2b"), 0); !slices.Equal(changed, []string{"gw-2"}) {
+		t.Errorf("changed: %v", changed)
+	}
+	if g := v.Gateway("gw-2"); !g.Online() || g.Presence.Now.Session != 4 {
+		t.Errorf("what came before its key was known: %+v", g)
+	}
+	if v.Trust(ringWith(t, 3), 0); !v.Gateway("gw-1").Online() {
+		t.Error("without a key it is not as before")
 	}
 }

@@ -37,6 +37,7 @@ const (
 	CodeRolledBack Code = "E_ROLLED_BACK"
 	CodeStorage    Code = "E_STORAGE"
 	CodeInternal   Code = "E_INTERNAL"
+	CodeDuplicate  Code = "E_DUPLICATE"
 )
 
 // hints say what each code means and what to do about it.
@@ -70,6 +71,7 @@ var hints = map[Code]string{
 	CodeHealth:     "the gateway was not healthy afterwards",
 	CodeRolledBack: "it was undone",
 	CodeStorage:    "the disk refused: see edged doctor",
+	CodeDuplicate:  "another instance has this gateway's name: switch one off, or rename it, and adopt the other with identity.adopt",
 	CodeInternal:   "a defect of the gateway: see its log",
 }
 

@@ -40,7 +40,7 @@
 // Numbers are below 2^53. In what is signed for gateways, unknown members are refused;
 // in what gateways say, they are skipped. The schema is the struct of the same name:
 //
-//	State      v online instance session rev boot nonce mono_ms cause
+//	State      v online instance session rev boot nonce mono_ms cause adoption blocked
 //	Info       v fleet gw instance session version commit os arch cpus mem_bytes labels ops
 //	           limits{cmd_bytes desired_bytes queue} sources[{id kind}] outputs[{id kind}]
 //	           keyring cert_not_after_ms config{version hash}
@@ -49,7 +49,7 @@
 //	Event      v evt_seq instance class code sev subject boot mono_ms ts_ms ts_trusted msg data
 //	Desired    v aud{fleet gw instance selector} iss keyring epoch version refresh config|
 //	           ref{url sha256 size} apply{health_ms deadline_ms confirm state}
-//	Reported   v instance session epoch keyring desired_seen refresh applied effective_hash
+//	Reported   v instance session rev epoch keyring desired_seen refresh applied effective_hash
 //	           status phase error{code path msg} failed_versions cmd_watermark audit_head
 //	Command    v id op args aud{fleet gw instance selector} iss keyring epoch seq nonce ttl_ms
 //	           exp_ms if{config_version config_hash} dry_run timeout_ms
@@ -68,6 +68,12 @@
 //	apply.confirm          none session operator
 //	apply.state            keep migrate reset
 //
+// # Signatures of gateways
+//
+// A gateway may sign State, Info, Reported and Answer with a key of its own ([Sign]): the last
+// member is then "sig":{"keyid":KEYID,"sig":BASE64}, over the message without it. Who does
+// not know the member skips it. [Believe] verifies it by the keyring.
+//
 // # Presence
 //
 // A gateway adds 1 to its session and stores it, then sends CONNECT with the will of
@@ -78,7 +84,7 @@
 //
 //	OK
 //	before anybody is believed  E_SIZE E_TOPIC E_RETAINED E_SCHEMA E_SIG E_KEY E_REVOKED
-//	who, to whom, since when    E_AUD E_KEYRING E_EPOCH E_ROLE E_HOLDERS
+//	who, to whom, since when    E_DUPLICATE E_AUD E_KEYRING E_EPOCH E_ROLE E_HOLDERS
 //	again, or too late          E_REPLAY E_JUMP E_STALE E_NONCE E_EXPIRED
 //	what, and whether now       E_UNKNOWN_OP E_ARGS E_PRECOND E_BUSY E_QUOTA
 //	how it ended                E_TIMEOUT E_CANCELLED E_INTERRUPTED E_HEALTH E_ROLLED_BACK
@@ -98,7 +104,7 @@
 //
 // # Caveats
 //
-//   - State, info and everything else that gateways say is not signed. It is as
-//     credible as the broker's access control.
+//   - What gateways say is as credible as the broker's access control, unless [Believe]
+//     says that it is signed. Heartbeats and events never are.
 //   - Durations that gateways measure stop while they have no power.
 package protocol

@@ -52,6 +52,7 @@ type Reported struct {
 	V         int                    `json:"v"`
 	Instance  string                 `json:"instance"`
 	Session   uint64                 `json:"session"`
+	Revision  uint64                 `json:"rev,omitempty"`     // counts what is reported; 0: by a program that does not count
 	Epoch     uint64                 `json:"epoch"`             // of the keyring
 	Keyring   uint64                 `json:"keyring"`           // its version
 	Seen      uint64                 `json:"desired_seen"`      // the version that was accepted last; 0: none

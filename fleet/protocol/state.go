@@ -1,6 +1,9 @@
 package protocol
 
-import "edged/fleet/strict"
+import (
+	"edged/fleet/strict"
+	"edged/fleet/trust"
+)
 
 // The causes of being offline.
 const (
@@ -20,6 +23,11 @@ type State struct {
 	Nonce    string `json:"nonce,omitempty"`   // for dangerous commands; 32 hexadecimal digits
 	Mono     int64  `json:"mono_ms,omitempty"` // when the nonce was made, on the gateway's monotonic clock
 	Cause    string `json:"cause,omitempty"`   // why it is offline
+
+	// Of instances with one name, the one with the highest adoption may be told to change
+	// something, see identity.adopt. Blocked says that this one is not.
+	Adoption uint64 `json:"adoption,omitempty"`
+	Blocked  bool   `json:"blocked,omitempty"`
 }
 
 // Check returns what is wrong with the message.
@@ -28,6 +36,7 @@ func (s State) Check() error {
 	f.version(s.V)
 	f.unless(subject.MatchString(s.Instance), "instance", "%.80q is none", s.Instance)
 	f.number("session", s.Session)
+	f.unless(s.Adoption <= trust.NumberMax, "adoption", "%d is more than 2^53-1", s.Adoption)
 	if s.Online {
 		f.number("rev", s.Revision)
 		f.number("boot", s.Boot)
@@ -46,7 +55,7 @@ func (State) limits() strict.Limits { return report() }
 // Will returns the last will of the session: what the broker is to say if the link
 // breaks.
 func (s State) Will() State {
-	return State{V: Version, Instance: s.Instance, Session: s.Session, Boot: s.Boot, Cause: CauseWill}
+	return State{V: Version, Instance: s.Instance, Session: s.Session, Boot: s.Boot, Cause: CauseWill, Adoption: s.Adoption, Blocked: s.Blocked}
 }
 
 // Change says what a [State] means for who has seen others before.

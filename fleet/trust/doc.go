@@ -30,13 +30,21 @@
 //	application/vnd.edged.trust.v1+json    a keyring
 //	application/vnd.edged.time.v1+json     a time beacon
 //
+// and what gateways sign, which travels without an envelope, see package protocol:
+//
+//	application/vnd.edged.state.v1+json, info, reported, rsp
+//
 // # Keyring
 //
 //	{"v":1,"fleet":"plant7","version":5,"epoch":2,
 //	 "root":{"threshold":2,"keys":["edged-public:...", ...]},
 //	 "keys":[{"key":"edged-public:...","holder":"alice","roles":["operator"],
 //	          "scope":"site=berlin","from":3,"until":9,"revoked":false}, ...],
-//	 "classes":{"pipeline.drain":"dangerous"},"expires_ms":1800000000000}
+//	 "classes":{"pipeline.drain":"dangerous"},"expires_ms":1800000000000,
+//	 "gateways":[{"gw":"gw-1","key":"edged-public:..."}, ...]}
+//
+// The keys of gateways are for what these say, and command nothing. The member is left out
+// when it is empty: programs that do not know it refuse a keyring that has it.
 //
 // A [Ring] is a keyring that was verified. [Ring.Advance] takes a higher version if
 // the threshold of the present root has signed it and the threshold of its own root,

@@ -27,6 +27,14 @@ const (
 	TypeTime    = "application/vnd.edged.time.v1+json"
 )
 
+// The types of what a gateway says and signs with a key of its own.
+const (
+	TypeAnswer   = "application/vnd.edged.rsp.v1+json"
+	TypeReported = "application/vnd.edged.reported.v1+json"
+	TypeState    = "application/vnd.edged.state.v1+json"
+	TypeInfo     = "application/vnd.edged.info.v1+json"
+)
+
 // Signature is what one key says of a payload.
 type Signature struct {
 	KeyID KeyID

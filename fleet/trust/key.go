@@ -122,6 +122,28 @@ func (k SecretKey) sign(message []byte) []byte {
 	return ed25519.Sign(ed25519.NewKeyFromSeed(k.seed[:]), message)
 }
 
+// Signer signs many messages with one key: it keeps what [SecretKey] computes each time.
+type Signer struct {
+	private ed25519.PrivateKey
+	id      KeyID
+}
+
+// Signer returns a signer with the key.
+func (k SecretKey) Signer() *Signer {
+	return &Signer{private: ed25519.NewKeyFromSeed(k.seed[:]), id: k.Public().ID()}
+}
+
+// ID returns the name of the key.
+func (s *Signer) ID() KeyID { return s.id }
+
+// Sign returns what the key says of a payload.
+func (s *Signer) Sign(payloadType string, payload []byte) Signature {
+	return Signature{KeyID: s.id, Bytes: ed25519.Sign(s.private, PAE(payloadType, payload))}
+}
+
+// Format prints the name of the key, which is no secret, whatever the verb.
+func (s *Signer) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("signer " + string(s.id))) }
+
 // ParseSecretKey reads a key on one line, or as PEM. An error wraps [ErrKey] and
 // does not repeat the text.
 func ParseSecretKey(text []byte) (SecretKey, error) {

@@ -14,6 +14,7 @@ const (
 	KeysMax         = 64
 	RootsMax        = 16
 	ClassesMax      = 128
+	GatewayKeysMax  = 512      // as many as fit into KeyringBytesMax, about
 	KeyringBytesMax = 64 << 10 // of its envelope
 	NumberMax       = 1<<53 - 1
 
@@ -42,6 +43,13 @@ type Key struct {
 	Revoked bool      `json:"revoked,omitempty"` // never again
 }
 
+// GatewayKey is a key that a gateway signs with what it says. It may command nothing. A
+// gateway may have several, so that one can follow the other.
+type GatewayKey struct {
+	Gateway string    `json:"gw"`
+	Public  PublicKey `json:"key"`
+}
+
 // Keyring is the document that root keys sign. See the package comment.
 type Keyring struct {
 	V       int              `json:"v"`
@@ -52,6 +60,10 @@ type Keyring struct {
 	Keys    []Key            `json:"keys,omitempty"`
 	Classes map[string]Class `json:"classes,omitempty"`    // commands that are worse here than elsewhere
 	Expires int64            `json:"expires_ms,omitempty"` // advice for people: when to sign a new one
+
+	// Gateways is left out when it is empty: programs that do not know it refuse a keyring
+	// that has it.
+	Gateways []GatewayKey `json:"gateways,omitempty"`
 }
 
 // SealKeyring encodes a keyring and signs it: with enough keys of its own root, and
@@ -115,6 +127,18 @@ func (k *Keyring) check() error {
 		}
 		if seen[key.Public] || slices.Contains(k.Root.Keys, key.Public) {
 			fault("keys[%d]: the key is there twice; root keys are for keyrings only", i)
+		}
+		seen[key.Public] = true
+	}
+	if len(k.Gateways) > GatewayKeysMax {
+		fault("%d keys of gateways are more than %d", len(k.Gateways), GatewayKeysMax)
+	}
+	for i, key := range k.Gateways {
+		if err := CheckName(key.Gateway); err != nil {
+			fault("gateways[%d].gw: %w", i, err)
+		}
+		if seen[key.Public] || slices.Contains(k.Root.Keys, key.Public) || key.Public == (PublicKey{}) {
+			fault("gateways[%d]: the key is missing, or there twice; a gateway's key is for nothing else", i)
 		}
 		seen[key.Public] = true
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"edged/fleet/strict"
 )
@@ -37,6 +38,7 @@ type Ring struct {
 	doc      Keyring
 	envelope []byte
 	keys     map[KeyID]Key
+	gateways map[string][]PublicKey
 }
 
 // Pin returns the ring that a gateway is provisioned with: it trusts nobody, and
@@ -102,7 +104,10 @@ func (r *Ring) open(envelope []byte) (*Ring, error) {
 	if err := doc.Root.enough(&e); err != nil {
 		return nil, fmt.Errorf("%w of its own root: %w", ErrSignature, err)
 	}
-	next := &Ring{doc: doc, envelope: append([]byte(nil), envelope...), keys: map[KeyID]Key{}}
+	next := &Ring{doc: doc, envelope: append([]byte(nil), envelope...), keys: map[KeyID]Key{}, gateways: map[string][]PublicKey{}}
+	for _, key := range doc.Gateways {
+		next.gateways[key.Gateway] = append(next.gateways[key.Gateway], key.Public)
+	}
 	for _, key := range doc.Keys {
 		next.keys[key.Public.ID()] = key
 	}
@@ -193,6 +198,23 @@ func (r *Ring) Key(id KeyID) (Key, bool) {
 
 // Keys returns all entries, in the order of the document.
 func (r *Ring) Keys() []Key { return append([]Key(nil), r.doc.Keys...) }
+
+// GatewayKeys returns the keys that a gateway signs with; none: it is not known to sign.
+func (r *Ring) GatewayKeys(gateway string) []PublicKey { return slices.Clone(r.gateways[gateway]) }
+
+// SignsGateways reports whether there is a gateway that is known to sign.
+func (r *Ring) SignsGateways() bool { return len(r.gateways) > 0 }
+
+// VerifyGateway returns an error that wraps [ErrSignature] unless one of the gateway's keys
+// has signed.
+func (r *Ring) VerifyGateway(gateway string, e *Envelope) error {
+	for _, key := range r.gateways[gateway] {
+		if e.signedBy(key) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w of a key that gateway %q has in keyring %d", ErrSignature, clip(gateway), r.doc.Version)
+}
 
 // Class returns the class of a command here: that of the program, or a higher one.
 func (r *Ring) Class(op string, base Class) Class { return max(base, r.doc.Classes[op]) }

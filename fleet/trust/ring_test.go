@@ -295,3 +295,60 @@ func FuzzCatch(f *testing.F) {
 		}
 	})
 }
+
+// TestGatewayKeys: they are in a list of their own, command nothing, and are left out when
+// there are none, for programs that do not know the list.
+func TestGatewayKeys(t *testing.T) {
+	root := trust.Root{Threshold: 1, Keys: []trust.PublicKey{newKey(0).Public()}}
+	olga := trust.Key{Public: newKey(1).Public(), Holder: "olga", Roles: []trust.Role{trust.Admin}}
+	base := trust.Keyring{Fleet: "plant7", Version: 1, Epoch: 1, Root: root, Keys: []trust.Key{olga}}
+	seal := func(keys ...trust.GatewayKey) ([]byte, error) {
+		k := base
+		k.Gateways = keys
+		return trust.SealKeyring(k, newKey(0))
+	}
+	of := func(name string, n int) trust.GatewayKey {
+		return trust.GatewayKey{Gateway: name, Public: newKey(n).Public()}
+	}
+	for name, keys := range map[string][]trust.GatewayKey{
+		"an operator's key": {of("gw-1", 1)}, "a root key": {of("gw-1", 0)}, "twice": {of("gw-1", 2), of("gw-2", 2)},
+		"no name": {of("", 2)}, "no key": {{Gateway: "gw-1"}},
+	} {
+		if _, err := seal(keys...); !errors.Is(err, trust.ErrKeyring) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	pinned, err := trust.Pin("plant7", root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := func(keys ...trust.GatewayKey) (*trust.Ring, trust.Envelope) {
+		t.Helper()
+		data, err := seal(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := pinned.Advance(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := trust.Open(data, trust.KeyringBytesMax)
+		return ring, e
+	}
+	if ring, e := open(); strings.Contains(string(e.Payload), "gateways") || ring.SignsGateways() {
+		t.Errorf("without keys: %s", e.Payload)
+	}
+	ring, _ := open(of("gw-1", 2), of("gw-1", 3), of("gw-2", 4))
+	for n, want := range map[int]bool{0: false, 1: false, 2: true, 3: true, 4: false} {
+		e := trust.Seal(trust.TypeState, []byte("{}"), newKey(n))
+		if err := ring.VerifyGateway("gw-1", &e); (err == nil) != want || err != nil && !errors.Is(err, trust.ErrSignature) {
+			t.Errorf("key %d: %v", n, err)
+		}
+		if _, err := ring.Verify(&e); n >= 2 && !errors.Is(err, trust.ErrUnknown) {
+			t.Errorf("the key of a gateway may command: %v", err)
+		}
+	}
+	if text := fmt.Sprintf("%v %+v %#v", newKey(2).Signer(), newKey(2).Signer(), newKey(2).Signer()); strings.Count(text, "signer "+string(newKey(2).Public().ID())) != 3 {
+		t.Errorf("a signer prints as %s", text)
+	}
+}
