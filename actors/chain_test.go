@@ -512,7 +512,7 @@ func recoveredSince(t *testing.T, mem *MemoryStore, c contract) map[string]strin
 	links, outs := chainLinks(c.pipes)
 	ports := Ports{Store: mem, Source: &toySource{}, Pipelines: asPipelines(c.pipes), Links: links, Since: c.since}
 	for _, p := range c.shadows {
-		ports.Shadows = append(ports.Shadows, Shadow{Pipeline: p.Clone(), Of: p.stream()})
+		ports.Shadows = append(ports.Shadows, Shadow{Pipeline: p.Clone(), Of: p.stream(), Waits: c.waits[p.name]})
 	}
 	e, err := New(Config{TickInterval: time.Hour, EpochEventsMax: 37}, ports)
 	if err != nil {

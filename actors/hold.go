@@ -29,6 +29,7 @@ const (
 	Flowing  Standing = iota // it gets every record when it is sequenced
 	Held                     // it gets nothing
 	Resuming                 // it gets what it has missed, and nothing else
+	Waiting                  // held while it is a shadow that has spoken; it resumes when it speaks again
 )
 
 // String returns the word for it.
@@ -38,6 +39,8 @@ func (s Standing) String() string {
 		return "held"
 	case Resuming:
 		return "resuming"
+	case Waiting:
+		return "waiting"
 	}
 	return "flowing"
 }
@@ -292,6 +295,22 @@ func (s *sequencer) keep() (seq edged.Seq) {
 	return seq
 }
 
+// rehold lets shadows wait that have spoken, and those that speak again resume. Nothing is
+// on its way.
+func (s *sequencer) rehold() {
+	for _, r := range s.routers {
+		waits := slices.ContainsFunc(s.e.shadows, func(sh Shadow) bool { return sh.Pipeline == r.pipeline && sh.Waits })
+		to, upTo := Waiting, edged.Seq(0)
+		switch {
+		case waits == (r.hold.standing == Waiting), waits && r.hold.held():
+			continue
+		case !waits:
+			to, upTo = Resuming, r.hold.upTo
+		}
+		s.record(&edged.Record{Kind: edged.HoldRecord, Time: s.clock.now, For: r.pipeline.Name(), Of: upTo, Payload: []byte{byte(to)}})
+	}
+}
+
 // boundHolds lets pipelines go on for which too much is kept: the disk would be full in the
 // end.
 func (s *sequencer) boundHolds() {
@@ -302,7 +321,7 @@ func (s *sequencer) boundHolds() {
 		kept := s.e.store.JournalBytes(r.hold.upTo)
 		st := s.e.stats.Pipelines()[r.index]
 		st.kept.Store(kept)
-		if r.hold.standing == Resuming || kept <= s.cfg.HeldBytesMax {
+		if r.hold.standing != Held || kept <= s.cfg.HeldBytesMax {
 			continue
 		}
 		to := Resuming

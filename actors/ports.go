@@ -140,6 +140,10 @@ type Output interface {
 type Shadow struct {
 	Pipeline Pipeline
 	Of       string // the pipeline that its results are compared with; "" for none
+
+	// Waits says that it has spoken until now, and may again. It is held, so that then
+	// nothing is missing of what it would have said.
+	Waits bool
 }
 
 // Link is one output of one stream.

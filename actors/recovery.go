@@ -63,6 +63,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	s.clock = newClock(pos.Time, time.Now())
 	s.open.replay = false
 	s.startTables(e.given, pos.Sweep.Start)
+	s.rehold()
 	e.recovery = RecoveryStats{Clean: clean, Duration: time.Since(start)}
 	if !clean {
 		e.recovery.Records = int(pos.Seq - pos.Floor)

@@ -25,7 +25,7 @@ func TestShadowsAreCompared(t *testing.T) {
 	defer stop()
 	e, err := New(Config{CommitInterval: time.Millisecond, TickInterval: time.Hour}, Ports{
 		Store: mem, Source: src, Pipelines: []Pipeline{p.Clone()}, Links: links,
-		Shadows: []Shadow{{twin.Clone(), "device"}, {other.Clone(), "device"}, {fresh.Clone(), ""}},
+		Shadows: []Shadow{{Pipeline: twin.Clone(), Of: "device"}, {Pipeline: other.Clone(), Of: "device"}, {Pipeline: fresh.Clone()}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestShadowsAreDropped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	e, err := New(Config{CommitInterval: time.Millisecond, TickInterval: time.Millisecond}, Ports{
-		Store: NewMemoryStore(links...), Source: src, Pipelines: []Pipeline{speaks}, Links: links, Shadows: []Shadow{{old.Clone(), "device"}},
+		Store: NewMemoryStore(links...), Source: src, Pipelines: []Pipeline{speaks}, Links: links, Shadows: []Shadow{{Pipeline: old.Clone(), Of: "device"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestShadowsAreDropped(t *testing.T) {
 	e.DropShadows()
 	events(4, 2)
 	if _, err := e.Swap(ctx, Swap{
-		Pipelines: []Pipeline{speaks}, Shadows: []Shadow{{next.Clone(), "device"}}, Links: links,
+		Pipelines: []Pipeline{speaks}, Shadows: []Shadow{{Pipeline: next.Clone(), Of: "device"}}, Links: links,
 		Settle: func(edged.Seq) (map[string]edged.Seq, error) { return nil, nil },
 	}); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestShadowsAreDropped(t *testing.T) {
 func TestComparisonIsBounded(t *testing.T) {
 	var c comparisons
 	p := &chainPipeline{name: "device~1"}
-	c.begin([]Shadow{{p, "device"}})
+	c.begin([]Shadow{{Pipeline: p, Of: "device"}})
 	r := &router{pipeline: p}
 	for n := range 3 * comparedMax {
 		result := &edged.Result{Key: fmt.Sprint("k", n), Values: []edged.Value{edged.NumberValue(1)}}

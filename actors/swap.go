@@ -108,7 +108,7 @@ func (s *sequencer) begins(swap *swapping) {
 func (s *sequencer) holdsBack(w *swapping) error {
 	for _, r := range s.routers {
 		name := r.pipeline.Name()
-		if !r.hold.held() || slices.Contains(w.Pipelines, r.pipeline) &&
+		if !r.hold.held() || r.hold.standing == Waiting || slices.Contains(w.Pipelines, r.pipeline) &&
 			!slices.ContainsFunc(w.all, func(p Pipeline) bool { return p.Origin() == name }) {
 			continue
 		}
@@ -228,6 +228,7 @@ func (s *sequencer) exchange(w *swapping) error {
 	s.stage(stages)
 	s.relate()
 	s.relink(w.Links)
+	s.rehold()
 	return nil
 }
 

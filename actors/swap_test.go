@@ -19,6 +19,7 @@ type contract struct {
 	at      edged.Seq
 	pipes   []*chainPipeline
 	shadows []*chainPipeline
+	waits   map[string]bool // of the shadows
 	since   map[string]edged.Seq
 	version int
 }
@@ -72,7 +73,7 @@ func (c *contract) tried(r *rand.Rand) (next contract, same map[string]bool) {
 // decided returns the contract with other roles, or without the shadows.
 func (c *contract) decided(r *rand.Rand) (next contract, same map[string]bool) {
 	next, same = *c, map[string]bool{}
-	next.since, next.shadows = maps.Clone(c.since), nil
+	next.since, next.shadows, next.waits = maps.Clone(c.since), nil, map[string]bool{}
 	for _, p := range c.all() {
 		same[p.name] = true
 	}
@@ -87,9 +88,10 @@ func (c *contract) decided(r *rand.Rand) (next contract, same map[string]bool) {
 			continue
 		}
 		next.pipes, next.shadows = append(next.pipes, c.shadows[at]), append(next.shadows, p)
+		next.waits[p.name] = r.IntN(4) > 0
 	}
-	if r.IntN(2) == 0 {
-		next.shadows = nil
+	if r.IntN(4) == 0 {
+		next.shadows, next.waits = nil, nil
 	}
 	return next, same
 }
@@ -165,7 +167,7 @@ func (o *chainOracle) swap(c *contract) {
 // fold says that is swapped after the same records.
 func TestSwapIsAFold(t *testing.T) {
 	r := newRand(t)
-	swaps, deaths := 0, 0
+	swaps, deaths, waited := 0, 0, 0
 	for range 12 {
 		start := contract{pipes: chain(r, r.IntN(3) > 0), since: map[string]edged.Seq{}}
 		all, _ := chainLinks(append(slices.Clone(start.pipes), &chainPipeline{name: "extra"}))
@@ -174,6 +176,7 @@ func TestSwapIsAFold(t *testing.T) {
 		messages := chainMessages(r, 200+r.IntN(600))
 		history := []contract{start}
 		rows := map[string]map[string]bool{}
+		died := false
 		for lives := 0; ; lives++ {
 			mem.mu.Lock()
 			done := 0
@@ -183,16 +186,17 @@ func TestSwapIsAFold(t *testing.T) {
 				}
 			}
 			mem.mu.Unlock()
-			if done == len(messages) {
+			if done == len(messages) && !died {
 				break
 			}
-			died := swapLife(t, r, mem, messages[done:], &history, rows, lives < 15)
+			died = swapLife(t, r, mem, messages[done:], &history, rows, lives < 15)
 			if died {
 				deaths++
 			}
 		}
 		swaps += len(history) - 1
 		o := newChainOracle(start.pipes)
+		waited += wait(t, mem.journal, history)
 		from := edged.Seq(0)
 		for _, c := range history[1:] {
 			o.take(mem.journal[from:c.at], false)
@@ -228,10 +232,45 @@ func TestSwapIsAFold(t *testing.T) {
 		})
 		sameStates(t, "after swaps", states, o)
 	}
-	t.Logf("%d swaps, %d deaths", swaps, deaths)
-	if swaps < 10 || deaths < 3 {
+	t.Logf("%d swaps, %d deaths, %d messages waited for", swaps, deaths, waited)
+	if swaps < 10 || deaths < 1 || waited < 20 {
 		t.Error("too little happened for this test to fail")
 	}
+}
+
+// wait checks that what has spoken and may again gets nothing in the meantime, and that
+// what speaks has had everything in the end. It returns how many messages waited for one.
+func wait(t *testing.T, journal []edged.Record, history []contract) (waited int) {
+	t.Helper()
+	held := map[string]bool{}
+	for i, c := range history {
+		end := len(journal)
+		if i+1 < len(history) {
+			end = int(history[i+1].at)
+		}
+		for _, rec := range journal[c.at:end] {
+			switch rec.Kind {
+			case edged.HoldRecord:
+				standing, _ := standingOf(&rec)
+				held[rec.For] = standing != Flowing
+			case edged.MessageRecord:
+				for name := range c.waits {
+					if c.waits[name] {
+						waited++
+						if !held[name] {
+							t.Fatalf("record %d goes to %s, which waits since record %d", rec.Seq, name, c.at)
+						}
+					}
+				}
+			}
+		}
+	}
+	for _, p := range history[len(history)-1].pipes {
+		if held[p.name] {
+			t.Fatalf("%s speaks, and is held", p.name)
+		}
+	}
+	return waited
 }
 
 // swapLife runs an engine until its messages are through or it dies, and swaps its
@@ -249,7 +288,7 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	}
 	for _, p := range now.shadows {
 		running[p.name] = p.Clone()
-		shadows = append(shadows, Shadow{running[p.name], p.stream()})
+		shadows = append(shadows, Shadow{running[p.name], p.stream(), now.waits[p.name]})
 	}
 	store := &failingStore{MemoryStore: mem, after: r.IntN(2) == 0}
 	store.left.Store(1 << 40)
@@ -260,9 +299,13 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	src.batches = toyBatches(r, messages)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
+	through := make(chan struct{})
+	if len(messages) == 0 {
+		close(through)
+	}
 	src.onAck = func(n int) {
 		if n == len(messages) {
-			stop()
+			close(through)
 		}
 	}
 	cfg := tinyConfig(r)
@@ -274,6 +317,12 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	go func() { ended <- e.Run(ctx) }()
 	<-e.Ready()
 	all := append(swaps(ctx, t, r, e, mem, now, running, history), outs)
+	select {
+	case <-through:
+		caughtUp(e)
+	case <-e.failed:
+	}
+	stop()
 	err = <-ended
 	if err != nil && !errors.Is(err, errPower) {
 		t.Fatal(err)
@@ -291,12 +340,25 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	return err != nil
 }
 
+// caughtUp waits until no pipeline catches up with what it has missed.
+func caughtUp(e *Engine) {
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for slices.ContainsFunc(e.Stats().Pipelines(), func(p *PipelineStats) bool { return p.Hold().Standing == Resuming }) {
+		select {
+		case <-poll.C:
+		case <-e.failed:
+			return
+		}
+	}
+}
+
 // swaps swaps the pipelines of an engine some times, and returns the outputs it gave it.
 func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, mem *MemoryStore, now contract, running map[string]Pipeline, history *[]contract) (all []map[string]*toyOutput) {
 	t.Helper()
 	pause := time.NewTicker(2 * time.Millisecond)
 	defer pause.Stop()
-	for range r.IntN(5) {
+	for range r.IntN(8) {
 		<-pause.C
 		next, same := now.changed(r)
 		swap := Swap{}
@@ -310,7 +372,7 @@ func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, mem *Memo
 			if slices.Contains(next.pipes, p) {
 				swap.Pipelines = append(swap.Pipelines, running[p.name])
 			} else {
-				swap.Shadows = append(swap.Shadows, Shadow{running[p.name], p.stream()})
+				swap.Shadows = append(swap.Shadows, Shadow{running[p.name], p.stream(), next.waits[p.name]})
 			}
 			if p.origin != "" && !now.has(p.origin) && !next.has(p.origin) {
 				mem.adopt(p.name, p.origin)
@@ -332,7 +394,7 @@ func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, mem *Memo
 		switch _, err := e.Swap(ctx, swap); {
 		case err == nil:
 			now = next
-		case errors.Is(err, errNotNow):
+		case errors.Is(err, errNotNow), errors.Is(err, ErrHeld): // one catches up
 			running = map[string]Pipeline{}
 			for i, p := range e.pipelines {
 				running[p.Name()] = e.pipelines[i]

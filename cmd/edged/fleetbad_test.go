@@ -86,7 +86,9 @@ var badRollouts = []badRollout{
 		},
 		hurts: func(c *badCampaign, victim string) {
 			c.phase(victim, protocol.PhaseShadow)
-			c.more(50) // not later: what the version before closes after the switch, it says to nobody
+			c.more(50)
+			c.phase(victim, protocol.PhaseHealthGate)
+			c.more(100) // for what the version before would have said in the meantime
 			c.trouble(victim, protocol.PhaseHealthGate)
 		},
 	},

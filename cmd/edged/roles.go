@@ -140,7 +140,7 @@ func (r *roles) pipelines(running []actors.Pipeline) (speak []actors.Pipeline, l
 		case other == nil:
 			listen = append(listen, actors.Shadow{Pipeline: pick(r.listens, i)})
 		default:
-			listen = append(listen, actors.Shadow{Pipeline: pick(r.listens, i), Of: r.speaks.identity(plan.Name()).Name})
+			listen = append(listen, actors.Shadow{Pipeline: pick(r.listens, i), Of: r.speaks.identity(plan.Name()).Name, Waits: r.after})
 		}
 	}
 	return speak, listen

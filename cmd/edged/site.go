@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"edged/actors"
@@ -152,16 +153,34 @@ func (s *site) Plan(v apply.Version, a protocol.Apply) error {
 	if err != nil {
 		return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
 	}
-	for _, st := range s.daemon.engine.Stats().Pipelines() {
-		if h := st.Hold(); h.Standing != actors.Flowing {
-			err := fmt.Errorf("pipeline %s is %s, and a version on trial would not see what it misses: let it go on with pipeline.resume, then ask for another try with config.retry", pipelineOf(st.Name), h.Standing)
-			return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
-		}
+	if err := s.flowing(); err != nil {
+		return &apply.Fault{Code: protocol.CodePrecond, Path: "pipelines", Err: err}
 	}
 	for _, step := range steps {
 		s.daemon.log.Info("a configuration would be taken", "version", v.Number, "pipeline", step.name, "is", string(step.what))
 	}
 	return nil
+}
+
+// How long a plan waits for pipelines that are catching up, and how often it looks.
+const (
+	flowingWithin = 10 * time.Second
+	flowingPoll   = 50 * time.Millisecond
+)
+
+// flowing waits until pipelines get what comes that catch up with what they have missed, and
+// returns an error if one is held.
+func (s *site) flowing() error {
+	for end := time.Now().Add(flowingWithin); ; time.Sleep(flowingPoll) {
+		i := slices.IndexFunc(s.daemon.engine.Stats().Pipelines(), func(st *actors.PipelineStats) bool { return st.Hold().Standing != actors.Flowing })
+		if i < 0 {
+			return nil
+		}
+		st := s.daemon.engine.Stats().Pipelines()[i]
+		if h := st.Hold(); h.Standing != actors.Resuming || time.Now().After(end) {
+			return fmt.Errorf("pipeline %s is %s, and a version on trial would not see what it misses: let it go on with pipeline.resume, then ask for another try with config.retry", pipelineOf(st.Name), h.Standing)
+		}
+	}
 }
 
 // DryRun implements apply.Gateway: what runs and what shall run get the newest records of
