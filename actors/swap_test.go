@@ -178,14 +178,12 @@ func TestSwapIsAFold(t *testing.T) {
 		rows := map[string]map[string]bool{}
 		died := false
 		for lives := 0; ; lives++ {
-			mem.mu.Lock()
 			done := 0
 			for i := range mem.journal {
 				if mem.journal[i].Kind == edged.MessageRecord {
 					done++
 				}
 			}
-			mem.mu.Unlock()
 			if done == len(messages) && !died {
 				break
 			}
