@@ -27,11 +27,11 @@ demo: ## fleet, broker, engine and results in one process; Ctrl-C ends it
 	bin/edged demo
 
 test: mosquitto strace ## all tests, with real files and a real mosquitto; under 5 minutes on 2 cores
-	go test -timeout 240s $(TESTFLAGS) ./...
+	go test -timeout 240s -parallel 4 $(TESTFLAGS) ./...
 
 race: export CGO_ENABLED := 1
 race: mosquitto ## all tests under the race detector; needs a C compiler
-	go test -race -timeout 20m $(TESTFLAGS) ./...
+	go test -race -timeout 20m -parallel 4 $(TESTFLAGS) ./...
 
 check: vet cross test ## what a change must pass: format, vet, all builds, tests
 

@@ -211,7 +211,13 @@ func (c *badCampaign) stopped(t *testing.T, bad *badRollout) time.Duration {
 	config := bad.config(c.version)
 	before := map[string]string{}
 	for _, name := range c.gateways {
-		before[name] = c.windows(name)
+		if bad.still {
+			c.until(name+" has all that was published", func() bool {
+				s := resultOf[sourceResult](c.t, c.desk.done(name, "source.status", "", "vera"))
+				return s.Received >= int64(len(c.payloads)) && s.Unacked == 0 && s.Waiting == 0
+			})
+			before[name] = c.windows(name)
+		}
 	}
 	began := time.Now()
 	controller := startController(t, append(c.rollout("bad.yaml", config, bad.health), "--success", "100", "--state", bad.state))

@@ -54,6 +54,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\bgw-0\d\b`), "GATEWAY"},
 	{regexp.MustCompile(`\b[0-9a-f]{16}\b`), "INSTANCE"},
 	{regexp.MustCompile(`"up_ms":\d+`), "UP"},
+	{regexp.MustCompile(`"since":\d+`), "SINCE"},
 	{regexp.MustCompile(`\S*/desired-\d+`), "FILE"},
 	{regexp.MustCompile(` +`), " "},
 }
