@@ -14,7 +14,7 @@ var script = flag.Int("script", 20, "how many messages TestKilledAtEachStep deli
 var steps = []string{"accept", "refuse", "start", "handover", "finish", "keyring", "desired", "beacon"}
 
 // scriptsMax is how many scripts there are at most until all steps have come.
-const scriptsMax = 50
+const scriptsMax = 300
 
 // refusalsPer keeps refusals, of which there are most, from taking all the time: power
 // fails at one of so many.
