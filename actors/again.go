@@ -22,17 +22,19 @@ const (
 )
 
 // catchUp gives pipelines that are resuming what they have missed, until so many records
-// of the open epoch are of that kind. What came of one record comes in one epoch: how far
-// a pipeline is, is said in whole records.
+// of the open epoch are of that kind, or nothing is left of what is read at once. What came
+// of one record comes in one epoch: how far a pipeline is, is said in whole records.
 func (s *sequencer) catchUp(most int) {
+	s.reads = false
 	if !slices.ContainsFunc(s.routers, resuming) {
 		return
 	}
 	for _, r := range s.routers {
-		for r.hold.standing == Resuming && !s.over && s.open.again < most && s.hasRoom() {
-			if len(r.hold.ahead) == 0 && !s.readAhead(r) {
-				break
-			}
+		room := func() bool { return r.hold.standing == Resuming && !s.over && s.open.again < most && s.hasRoom() }
+		if room() && len(r.hold.ahead) == 0 && s.readAhead(r) {
+			s.reads = true // there may be nothing for it in there, and more behind
+		}
+		for room() && len(r.hold.ahead) > 0 {
 			s.takeAhead(r)
 		}
 	}

@@ -48,6 +48,7 @@ type sequencer struct {
 	turning  []turning         // the same
 	retrying []retrying        // waits for room
 	joins    bool              // the input stands still until those that are resuming go on
+	reads    bool              // the journal, for one that is resuming: there may be more
 	swap     *swapping         // under way; nil: none
 	storing  *storing          // the checkpoint under way; nil: none
 	restate  bool              // tables and holds must be journaled again before any other record
@@ -100,6 +101,9 @@ func (s *sequencer) run(ctx context.Context) error {
 				return nil
 			}
 			continue
+		}
+		if s.reads && s.hasRoom() {
+			wait = time.Microsecond // there is more to read, once everybody else was heard
 		}
 		timer.Reset(wait)
 		select {
