@@ -181,10 +181,10 @@ func TestManagedDump(t *testing.T) {
 	windows := expected(t, b.payloads, 3*time.Second)
 	for _, k := range keys {
 		one := resultOf[keyResult](t, b.d.done("gw-1", "key.inspect", fmt.Sprintf(`{"pipeline":"device-windows","key":%q}`, k.Key), "vera"))
-		if k.Error != "" || k.Left > 0 || k.Open != len(k.Windows) || k.Behind > 1 || k.Watermark == nil || !reflect.DeepEqual(one, k) {
+		if k.Error != "" || k.Open != len(k.Windows)+k.Left || k.Behind > 1 || k.Watermark == nil || k.Left == 0 && !reflect.DeepEqual(one, k) {
 			t.Errorf("key %+v\nasked for alone: %+v", k, one)
 		}
-		for _, w := range k.Windows {
+		for _, w := range one.Windows { // a page may end between two windows of a key
 			open = append(open, string(w))
 		}
 	}
