@@ -93,17 +93,19 @@ func (h *operatorHome) rollout(id string) (*operator.Rollout, json.RawMessage, e
 	return r, config, nil
 }
 
-// rollouts reads all rollouts, oldest first.
-func (h *operatorHome) rollouts() ([]operator.Snapshot, error) {
+// rollouts reads all rollouts, oldest first. Those that cannot be read do not hide the
+// others: the error comes beside them.
+func (h *operatorHome) rollouts() (all []operator.Snapshot, err error) {
 	entries, err := os.ReadDir(h.path("rollouts"))
 	if err != nil {
 		return nil, failed(exitStore, err)
 	}
-	var all []operator.Snapshot
+	var damage []error
 	for _, e := range entries {
 		r, _, err := h.rollout(e.Name())
 		if err != nil {
-			return nil, err
+			damage = append(damage, err)
+			continue
 		}
 		all = append(all, r.Snapshot())
 	}
@@ -113,7 +115,10 @@ func (h *operatorHome) rollouts() ([]operator.Snapshot, error) {
 		}
 		return int(int64(a.Document.Version) - int64(b.Document.Version))
 	})
-	return all, nil
+	if len(damage) > 0 {
+		err = failed(exitStore, errors.Join(damage...))
+	}
+	return all, err
 }
 
 // ask leaves a wish for the controller of a rollout.

@@ -407,17 +407,14 @@ func newRolloutListCmd(f *fleetFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := home.rollouts()
-			if err != nil {
-				return err
-			}
+			all, damage := home.rollouts()
 			out := printer{cmd.OutOrStdout(), f.asJSON}
 			for _, s := range all {
 				if err := out.say(summaryOf(&s), "%s", describeRollout(&s)); err != nil {
 					return err
 				}
 			}
-			return nil
+			return damage
 		},
 	}
 }

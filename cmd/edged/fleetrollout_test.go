@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -143,6 +144,17 @@ func TestFleetRollout(t *testing.T) {
 		t.Errorf("status: %s", out)
 	}
 	p.run(0, "rollout", "list", "--json")
+	// One that cannot be read does not hide the others.
+	damaged := filepath.Join(p.home, "plant7", "rollouts", "e0v9")
+	if err := os.Mkdir(damaged, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(damaged, "state.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out = p.run(exitStore, "rollout", "list"); !strings.Contains(out, "rollout e1v1: done") || !strings.Contains(out, "e0v9") {
+		t.Errorf("list with a damaged one: %s", out)
+	}
 }
 
 // TestFleetRolloutBad: a bad version reaches the first wave and nobody else.
