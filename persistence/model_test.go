@@ -77,12 +77,14 @@ func (m *model) next() *edged.Commit {
 	m.addRows(c)
 	m.addCursors(c)
 	m.addSnapshots(c)
-	switch floor := max(m.release, m.keep); {
-	case m.rnd.IntN(25) > 0:
-	case m.keep > 0 && m.rnd.IntN(2) == 0:
-		m.keep = 0
-	case m.seq() > floor:
-		m.keep = floor + 1 + edged.Seq(m.rnd.Uint64N(uint64(m.seq()-floor)))
+	switch {
+	case m.keepFor > 0:
+		if m.keepFor--; m.keepFor == 0 {
+			m.keep = 0
+		}
+	case m.rnd.IntN(8) == 0 && m.seq() > m.release:
+		m.keep = m.release + 1 + edged.Seq(m.rnd.Uint64N(uint64(m.seq()-m.release)))
+		m.keepFor = 10 + m.rnd.IntN(20)
 	}
 	c.Keep = m.keep
 	for n := range uint64(len(m.letters)) {
