@@ -28,6 +28,7 @@ type model struct {
 	letters []edged.DeadLetter
 	retried map[uint64]bool             // of these, by number
 	keep    edged.Seq                   // the journal behind it is kept; 0: as sweeps say
+	keepFor int                         // commits
 	states  map[string][]edged.Snapshot // by key, as committed
 	sweep   edged.Sweep
 	release edged.Seq // start of the sweep before
