@@ -84,8 +84,8 @@ func (m *model) next() *edged.Commit {
 			m.keep = 0
 		}
 	case m.rnd.IntN(8) == 0 && m.seq() > m.release:
-		m.keep = m.release + 1 + edged.Seq(m.rnd.Uint64N(uint64(m.seq()-m.release)))
-		m.keepFor = 10 + m.rnd.IntN(20)
+		m.keep = m.release + 1 + edged.Seq(m.rnd.Uint64N(uint64(min(m.seq()-m.release, 100)))) // soon behind the floor
+		m.keepFor = 20 + m.rnd.IntN(30)
 	}
 	c.Keep = m.keep
 	for n := range uint64(len(m.letters)) {
