@@ -136,7 +136,8 @@ func TestManagedHold(t *testing.T) {
 	b.publish(3000)
 	c := d.order("gw-1", "olga", "pipeline.resume", device)
 	d.publish(commandTopic("gw-1", c.ID), d.seal(c, "olga"), false)
-	b.y.until("it goes on", func() bool { return b.standing().Standing != "held" })
+	// It says so, for the second time, once that is durable.
+	b.y.until("it goes on", func() bool { return strings.Count(b.p.log.String(), "a command lets a pipeline go on") == 2 })
 	b.dies()
 	b.y.until("it goes on by itself", func() bool { return b.standing().Standing == "flowing" })
 	b.drained()
