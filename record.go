@@ -39,6 +39,24 @@ type Row struct {
 	Payload []byte
 }
 
+// Known is a truth that older snapshots do not tell.
+type Known uint8
+
+// What is known.
+const (
+	Unknown Known = iota
+	No
+	Yes
+)
+
+// Knowing returns a truth that is known.
+func Knowing(is bool) Known {
+	if is {
+		return Yes
+	}
+	return No
+}
+
 // Snapshot is the state of one key after all records up to Seq.
 type Snapshot struct {
 	Pipeline string
@@ -50,6 +68,10 @@ type Snapshot struct {
 
 	// Rung is how many silences of its pipeline were noticed since then.
 	Rung uint8
+
+	// Beats says whether the key gets every tick of its pipeline's pulse, because none
+	// has come yet that was late enough to end that.
+	Beats Known
 
 	// Open is the number of windows that wait for time to pass. A key with open
 	// windows must be known to the clock after a restart.

@@ -105,7 +105,7 @@ func (e *Engine) assemble(ep *epoch, c *edged.Commit) {
 		c.DeadLetters = append(c.DeadLetters, t.dead...)
 		if t.snapshot != nil {
 			c.Snapshots = append(c.Snapshots, edged.Snapshot{
-				Pipeline: t.ref.router.pipeline.Name(), Key: t.ref.key, Seq: e.last, Active: t.active, Rung: t.rung,
+				Pipeline: t.ref.router.pipeline.Name(), Key: t.ref.key, Seq: e.last, Active: t.active, Rung: t.rung, Beats: edged.Knowing(t.beats),
 				Open: t.open, Twin: t.twin, State: t.snapshot,
 			})
 			ep.swept += int64(len(t.snapshot) + len(t.ref.key) + 32)

@@ -407,7 +407,7 @@ func (e *Engine) dispatch(ep *epoch, stage int, spawn func(*keyRef) *actor.PID) 
 			ep.pending.Add(-1) // ours is left, so this is not the end
 			continue
 		}
-		t.active, t.rung = t.ref.active, t.ref.rung
+		t.note()
 		e.system.Root.Send(spawn(t.ref), t)
 	}
 	ep.finish()

@@ -39,6 +39,8 @@ type turn struct {
 
 	active       edged.Timestamp // of the key, when the epoch closed
 	rung         uint8           // the same
+	beats        bool            // the same
+	noted        bool            // what these were
 	wantSnapshot bool
 	twin         bool // the snapshot goes to both generations
 	passivate    bool // the actor will be stopped when the epoch is committed
@@ -70,6 +72,15 @@ func (t *turn) poisoned(at int32) int {
 		}
 	}
 	return none
+}
+
+// note keeps what the sequencer knows of the key.
+func (t *turn) note() {
+	if t.noted {
+		return
+	}
+	t.noted = true
+	t.active, t.rung, t.beats = t.ref.active, t.ref.rung, t.ref.beat.list != nil
 }
 
 // finish hands the turn over to the committer.

@@ -16,7 +16,7 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 	r := t.ref.router
 	h := history{
 		key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(),
-		active: snap.Active, known: found, beats: found, rung: r.noticed(snap),
+		active: snap.Active, known: found, beats: found && (snap.Beats != edged.No || snap.Seq <= r.since), rung: r.noticed(snap),
 	}
 	floor := k.keys.store.Position().Floor
 	from := max(k.applied, floor)

@@ -131,9 +131,7 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 			}
 			snap.Twin = true // nothing of it is this pipeline's to store
 		}
-		// Which ticks came between the event and the snapshot, at the pulse, is not known.
-		// One too many changes nothing.
-		beats := r.every > 0 && (snap.Open > 0 || r.beats(snap.Active, first))
+		beats := r.beat(&snap, first)
 		if snap.Open == 0 && snap.Twin && !beats {
 			return nil
 		}

@@ -196,6 +196,18 @@ func (r *router) noticed(snap *edged.Snapshot) uint8 {
 	return min(snap.Rung, uint8(len(r.silences)))
 }
 
+// beat reports whether a key may get the ticks after its snapshot. An older snapshot, and
+// one of another version of the pipeline, does not tell; then there may be one tick too many.
+func (r *router) beat(snap *edged.Snapshot, first edged.Timestamp) bool {
+	switch {
+	case r.every == 0:
+		return false
+	case snap.Beats == edged.Unknown || snap.Seq <= r.since:
+		return snap.Open > 0 || r.beats(snap.Active, first)
+	}
+	return snap.Beats == edged.Yes
+}
+
 // await lists a key that is known from a snapshot and waits for time.
 func (r *router) await(ref *keyRef) {
 	switch {

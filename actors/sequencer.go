@@ -518,6 +518,13 @@ func (s *sequencer) close() {
 		s.window.observe(s.unacked)
 		s.plan(ep)
 	}
+	for i := range ep.turns {
+		// The next epoch may already have something for the keys of a pipeline that is held
+		// before a wave of this one sends their turns off; waves themselves have nothing.
+		if t := &ep.turns[i]; t.ref.router.hold.held() {
+			t.note()
+		}
+	}
 	s.inFlight++
 	s.number++
 	s.open = s.take()

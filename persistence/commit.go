@@ -186,7 +186,7 @@ const snapshotFill = 0.8
 // encodeSnapshot returns the envelope of a snapshot.
 func encodeSnapshot(sn *edged.Snapshot, generation uint64, seed uint32) ([]byte, error) {
 	head, err := msgpack.Marshal(&snapshotHead{
-		Generation: generation, Seq: sn.Seq, Active: sn.Active, Rung: sn.Rung, Open: int64(sn.Open), Twin: sn.Twin,
+		Generation: generation, Seq: sn.Seq, Active: sn.Active, Rung: sn.Rung, Beats: sn.Beats, Open: int64(sn.Open), Twin: sn.Twin,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("snapshot of %q in %q: encode: %w", sn.Key, sn.Pipeline, err)

@@ -58,6 +58,7 @@ type snapshotHead struct {
 	Seq        edged.Seq       `msgpack:"seq"`
 	Active     edged.Timestamp `msgpack:"active"`
 	Rung       uint8           `msgpack:"rung,omitempty"`
+	Beats      edged.Known     `msgpack:"beats,omitempty"`
 	Open       int64           `msgpack:"open"`
 	Twin       bool            `msgpack:"twin"`
 }

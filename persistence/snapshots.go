@@ -48,7 +48,7 @@ func openSlot(key, value []byte) slot {
 	}
 	return slot{present: true, generation: h.Generation, snap: edged.Snapshot{
 		Pipeline: string(pipeline), Key: string(name),
-		Seq: h.Seq, Active: h.Active, Rung: h.Rung, Open: int(h.Open), Twin: h.Twin, State: bytes.Clone(body),
+		Seq: h.Seq, Active: h.Active, Rung: h.Rung, Beats: h.Beats, Open: int(h.Open), Twin: h.Twin, State: bytes.Clone(body),
 	}}
 }
 
