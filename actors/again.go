@@ -19,6 +19,10 @@ const (
 	// there is input. It must be more than half, or it would never come to an end where
 	// there is more input than can be taken.
 	againShare = 3
+
+	// joinEpochs is how many epochs may be left when the input must stand still for the
+	// rest: where there is always more input, some are always on their way.
+	joinEpochs = 4
 )
 
 // catchUp gives pipelines that are resuming what they have missed, until so many records
@@ -116,9 +120,9 @@ func (s *sequencer) spoilt(r *router, err error) {
 	s.turning = append(s.turning, turning{pipeline: r.pipeline.Name(), standing: Held})
 }
 
-// join lets pipelines go on that have had all that they have missed. The input stands
-// still until nothing is on its way any more, for that is in no journal; then what is
-// left is sequenced, and when nothing is, they are told so. It reports whether there is
+// join lets pipelines go on that have had nearly all that they have missed. The input
+// stands still until nothing is on its way any more, for that is in no journal; then what
+// is left is sequenced, and when nothing is, they are told so. It reports whether there is
 // something to do at once.
 func (s *sequencer) join() (again bool) {
 	if s.over || s.frozen() || !slices.ContainsFunc(s.routers, resuming) {
@@ -126,9 +130,9 @@ func (s *sequencer) join() (again bool) {
 		return false
 	}
 	if !s.joins {
-		committed := s.e.store.Position().Seq
+		committed, left := s.e.store.Position().Seq, joinEpochs*s.cfg.EpochEventsMax
 		behind := func(r *router) bool {
-			return resuming(r) && (len(r.hold.ahead) > 0 || max(r.hold.read, r.hold.upTo) < committed)
+			return resuming(r) && (len(r.hold.ahead) > left || max(r.hold.read, r.hold.upTo)+edged.Seq(left) < committed)
 		}
 		s.joins = !slices.ContainsFunc(s.routers, behind)
 	}
@@ -154,7 +158,7 @@ func (s *sequencer) joined() (again bool) {
 	}
 	for _, r := range s.routers { // together: none may say anything that another one misses
 		if r.hold.standing == Resuming {
-			s.record(&edged.Record{Kind: edged.HoldRecord, Time: s.clock.now, For: r.pipeline.Name(), Payload: []byte{byte(Flowing)}})
+			s.record(s.stands(r, Flowing))
 		}
 	}
 	s.joins = false

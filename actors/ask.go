@@ -8,6 +8,18 @@ func (e *Engine) ask(ctx context.Context, fn func(*sequencer)) error {
 	return hand(ctx, e, e.asks, fn)
 }
 
+// answer waits for what the sequencer has to say.
+func answer[T any](e *Engine, from <-chan T) (v T, err error) {
+	select {
+	case v = <-from:
+		return v, nil
+	case <-e.failed:
+		return v, e.failure
+	case <-e.stopped:
+		return v, errStopped
+	}
+}
+
 // hand waits until the sequencer takes v.
 func hand[T any](ctx context.Context, e *Engine, to chan<- T, v T) error {
 	select {

@@ -79,27 +79,25 @@ type turning struct {
 
 // turned is how that has ended.
 type turned struct {
-	seq   edged.Seq // the record that says so; 0 when it stood like that already
-	epoch uint64    // that has it
-	keys  int       // that were drained
+	epoch uint64 // that has the record which says so; 0 when it stood like that already
+	keys  int    // that were drained
 	err   error
 }
 
-// Pause holds a pipeline. It returns, when that is durable, the record from which on the
-// pipeline gets nothing. One that is held already stays so.
-func (e *Engine) Pause(ctx context.Context, pipeline string) (edged.Seq, error) {
-	t, err := e.turn(ctx, turning{pipeline: pipeline, standing: Held})
-	return t.seq, err
+// Pause holds a pipeline, and returns when that is durable. One that is held already stays so.
+func (e *Engine) Pause(ctx context.Context, pipeline string) error {
+	_, err := e.turn(ctx, turning{pipeline: pipeline, standing: Held})
+	return err
 }
 
 // Drain closes the windows of a pipeline that are open, as far as that can be done, and
 // holds it. It returns how many keys it was for. What comes for these windows later is late.
-func (e *Engine) Drain(ctx context.Context, pipeline string) (seq edged.Seq, keys int, err error) {
+func (e *Engine) Drain(ctx context.Context, pipeline string) (keys int, err error) {
 	// A key that is forgotten from now on would be neither in memory nor among those
 	// that are stored now.
 	origin, err := e.mark(ctx, pipeline, 1)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	defer func() { _, _ = e.mark(context.WithoutCancel(ctx), pipeline, -1) }()
 	want := turning{pipeline: pipeline, standing: Held, drain: true}
@@ -110,41 +108,41 @@ func (e *Engine) Drain(ctx context.Context, pipeline string) (seq edged.Seq, key
 		return ctx.Err()
 	})
 	if err != nil {
-		return 0, 0, fmt.Errorf("drain %s: read its states: %w", pipeline, err)
+		return 0, fmt.Errorf("drain %s: read its states: %w", pipeline, err)
 	}
 	t, err := e.turn(ctx, want)
-	return t.seq, t.keys, err
+	return t.keys, err
 }
 
 // mark keeps the keys of a pipeline from being forgotten, or not any more. It returns
 // whose states the pipeline continues.
 func (e *Engine) mark(ctx context.Context, pipeline string, by int) (origin string, err error) {
-	found := make(chan *router, 1)
+	found := make(chan bool, 1)
 	if err := e.ask(ctx, func(s *sequencer) {
 		r := s.routerOf(pipeline)
 		if r != nil {
 			r.drains += by
+			origin = r.pipeline.Origin()
 		}
-		found <- r
+		found <- r != nil
 	}); err != nil {
 		return "", err
 	}
-	r := <-found
-	if r == nil {
+	if !<-found {
 		return "", fmt.Errorf("%s: %w", pipeline, ErrNoPipeline)
 	}
-	return r.pipeline.Origin(), nil
+	return origin, nil
 }
 
 // Resume gives a pipeline what it has missed, and lets it go on. It returns when that has
 // begun; how far it is, is in [PipelineStats]. With discard it forgets what it has missed.
-func (e *Engine) Resume(ctx context.Context, pipeline string, discard bool) (edged.Seq, error) {
+func (e *Engine) Resume(ctx context.Context, pipeline string, discard bool) error {
 	want := turning{pipeline: pipeline, standing: Resuming}
 	if discard {
 		want.standing = Flowing
 	}
-	t, err := e.turn(ctx, want)
-	return t.seq, err
+	_, err := e.turn(ctx, want)
+	return err
 }
 
 // turn has the sequencer change a standing, and waits until that is durable.
@@ -153,17 +151,14 @@ func (e *Engine) turn(ctx context.Context, want turning) (turned, error) {
 	if err := e.ask(ctx, func(s *sequencer) { s.turning = append(s.turning, want) }); err != nil {
 		return turned{}, err
 	}
-	select {
-	case t := <-want.result:
-		if t.err == nil && t.epoch > 0 {
-			t.err = e.done.await(t.epoch)
-		}
-		return t, t.err
-	case <-e.failed:
-		return turned{}, e.failure
-	case <-e.stopped:
-		return turned{}, errStopped
+	t, err := answer(e, want.result)
+	if err == nil {
+		err = t.err
 	}
+	if err == nil && t.epoch > 0 {
+		err = e.done.await(t.epoch)
+	}
+	return t, err
 }
 
 // turns carries out what was asked for first. Nothing that came before is on its way, see begin.
@@ -189,10 +184,7 @@ func (s *sequencer) changes(want *turning) (t turned) {
 	case want.standing == Resuming && !r.hold.held(), want.standing == r.hold.standing && !want.drain:
 		return t
 	}
-	rec := edged.Record{Kind: edged.HoldRecord, Time: s.clock.now, For: want.pipeline, Payload: []byte{byte(want.standing)}}
-	if r.hold.held() && want.standing != Flowing {
-		rec.Of = r.hold.upTo
-	}
+	rec := s.stands(r, want.standing)
 	if want.drain {
 		rec.Payload = append(rec.Payload, drainedMark)
 		for _, key := range want.stored {
@@ -201,14 +193,18 @@ func (s *sequencer) changes(want *turning) (t turned) {
 		t.keys = len(r.refs)
 	}
 	t.epoch = s.open.number
-	s.record(&rec)
-	t.seq = rec.Seq
+	s.record(rec)
 	return t
 }
 
-// stands returns the record that says again how a pipeline stands.
-func (r *router) stands(now edged.Timestamp) *edged.Record {
-	return &edged.Record{Kind: edged.HoldRecord, Time: now, For: r.pipeline.Name(), Of: r.hold.upTo, Payload: []byte{byte(r.hold.standing)}}
+// stands returns the record that says how a pipeline stands from now on. One that is held
+// and stays so has had what it has had; one that is held anew, what came before the record.
+func (s *sequencer) stands(r *router, as Standing) *edged.Record {
+	rec := &edged.Record{Kind: edged.HoldRecord, Time: s.clock.now, For: r.pipeline.Name(), Payload: []byte{byte(as)}}
+	if r.hold.held() && as != Flowing {
+		rec.Of = r.hold.upTo
+	}
+	return rec
 }
 
 // standingOf decodes a record.
@@ -300,14 +296,12 @@ func (s *sequencer) keep() (seq edged.Seq) {
 func (s *sequencer) rehold() {
 	for _, r := range s.routers {
 		waits := slices.ContainsFunc(s.e.shadows, func(sh Shadow) bool { return sh.Pipeline == r.pipeline && sh.Waits })
-		to, upTo := Waiting, edged.Seq(0)
 		switch {
-		case waits == (r.hold.standing == Waiting), waits && r.hold.held():
-			continue
-		case !waits:
-			to, upTo = Resuming, r.hold.upTo
+		case waits && r.hold.standing == Flowing:
+			s.record(s.stands(r, Waiting))
+		case !waits && r.hold.standing == Waiting:
+			s.record(s.stands(r, Resuming))
 		}
-		s.record(&edged.Record{Kind: edged.HoldRecord, Time: s.clock.now, For: r.pipeline.Name(), Of: upTo, Payload: []byte{byte(to)}})
 	}
 }
 

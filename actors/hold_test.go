@@ -117,10 +117,10 @@ func (l *holdLife) operate(ctx context.Context, through <-chan struct{}) {
 		var err error
 		switch l.r.IntN(9) {
 		case 0:
-			_, err = l.engine.Pause(ctx, name)
+			err = l.engine.Pause(ctx, name)
 			l.tally.held++
 		case 1:
-			_, _, err = l.engine.Drain(ctx, name)
+			_, err = l.engine.Drain(ctx, name)
 			l.tally.drained++
 		case 2, 3:
 			l.resume(ctx, name)
@@ -146,7 +146,7 @@ func (l *holdLife) check(err error) {
 
 func (l *holdLife) resume(ctx context.Context, name string) {
 	l.t.Helper()
-	_, err := l.engine.Resume(ctx, name, false)
+	err := l.engine.Resume(ctx, name, false)
 	l.tally.resumed++
 	l.check(err)
 }

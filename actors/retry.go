@@ -33,8 +33,7 @@ type retrying struct {
 
 type retried struct {
 	Retried
-	epoch uint64
-	err   error
+	epoch uint64 // that has them
 }
 
 // Retry has messages that became dead letters taken once more, after everything that has
@@ -46,17 +45,11 @@ func (e *Engine) Retry(ctx context.Context, all []Retry) (Retried, error) {
 	if err := e.ask(ctx, func(s *sequencer) { s.retrying = append(s.retrying, w) }); err != nil {
 		return Retried{}, err
 	}
-	select {
-	case r := <-w.result:
-		if r.err == nil && r.Taken > 0 {
-			r.err = e.done.await(r.epoch)
-		}
-		return r.Retried, r.err
-	case <-e.failed:
-		return Retried{}, e.failure
-	case <-e.stopped:
-		return Retried{}, errStopped
+	r, err := answer(e, w.result)
+	if err == nil && r.Taken > 0 {
+		err = e.done.await(r.epoch)
 	}
+	return r.Retried, err
 }
 
 // retry sequences what is to be retried.

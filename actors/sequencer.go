@@ -225,7 +225,7 @@ func (s *sequencer) record(rec *edged.Record) {
 		}
 		for _, r := range s.routers {
 			if r.hold.held() {
-				s.enter(r.stands(rec.Time))
+				s.enter(s.stands(r, r.hold.standing))
 			}
 		}
 	}

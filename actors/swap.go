@@ -78,14 +78,11 @@ func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err 
 	if err := e.ask(ctx, func(q *sequencer) { q.begins(s) }); err != nil {
 		return 0, err
 	}
-	select {
-	case r := <-s.result:
-		return r.pause, r.err
-	case <-e.failed:
-		return 0, e.failure
-	case <-e.stopped:
-		return 0, errStopped
+	r, err := answer(e, s.result)
+	if err != nil {
+		return 0, err
 	}
+	return r.pause, r.err
 }
 
 // begins takes a swap up, unless there is one.

@@ -63,7 +63,7 @@ func (m *managed) pausePipeline(ctx context.Context, c *agent.Call, args pipelin
 		return nil, err
 	}
 	defer done()
-	if _, err := m.daemon.engine.Pause(ctx, st.Name); err != nil {
+	if err := m.daemon.engine.Pause(ctx, st.Name); err != nil {
 		return nil, err
 	}
 	m.daemon.log.Warn("a command holds a pipeline", "pipeline", args.Pipeline, "id", c.Command.ID, "issuer", c.Command.Issuer)
@@ -83,7 +83,7 @@ func (m *managed) drainPipeline(ctx context.Context, c *agent.Call, args pipelin
 		return nil, err
 	}
 	defer done()
-	_, keys, err := m.daemon.engine.Drain(ctx, st.Name)
+	keys, err := m.daemon.engine.Drain(ctx, st.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (m *managed) resumePipeline(ctx context.Context, c *agent.Call, args resume
 		return nil, err
 	}
 	before := m.hold(st)
-	_, err = m.daemon.engine.Resume(ctx, st.Name, args.Discard)
+	err = m.daemon.engine.Resume(ctx, st.Name, args.Discard)
 	done()
 	if err != nil {
 		return nil, err

@@ -94,12 +94,5 @@ func profileTime(ctx context.Context, b *bytes.Buffer, d time.Duration) error {
 		return agent.Failed(protocol.CodeBusy, err)
 	}
 	defer pprof.StopCPUProfile()
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return passes(ctx, d)
 }

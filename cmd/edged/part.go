@@ -32,6 +32,18 @@ func (p *part) end() error {
 	return p.err
 }
 
+// passes waits until some time has passed.
+func passes(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // await waits until ok holds, and reports whether it did in time.
 func await(limit time.Duration, ok func() bool) bool {
 	poll := time.NewTicker(5 * time.Millisecond)

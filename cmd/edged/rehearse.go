@@ -124,14 +124,7 @@ func (s *journalSource) rest(ctx context.Context) error {
 		return nil
 	}
 	due := s.began.Add(time.Duration(s.read) * time.Second / time.Duration(s.pace))
-	timer := time.NewTimer(time.Until(due))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return passes(ctx, time.Until(due))
 }
 
 // Ack implements actors.Source: nobody waits.

@@ -129,7 +129,7 @@ var breakages = []breakage{
 	},
 	{
 		name: "cut the journal without saying what is held", file: "actors/sequencer.go", room: engine, test: holds, sees: `which the fold does not|state of`,
-		old: "s.enter(r.stands(rec.Time))", new: "_ = r",
+		old: "s.enter(s.stands(r, r.hold.standing))", new: "_ = r",
 	},
 	{
 		name: "do not say it after a swap", file: "actors/sequencer.go", room: engine, test: holds, sees: `which the fold does not|state of`,
