@@ -22,6 +22,11 @@ const (
 	letterTextBytes    = 256
 )
 
+// meant reports whether a letter is one of those with a cause and of a pipeline; "" is any.
+func meant(d *edged.DeadLetter, cause, pipeline string) bool {
+	return (cause == "" || d.Cause == cause) && (pipeline == "" || d.Pipeline == pipeline || pipelineOf(d.Pipeline) == pipeline)
+}
+
 // lettersArgs are the arguments of dlq.list.
 type lettersArgs struct {
 	Cause    string `json:"cause"`
@@ -62,7 +67,7 @@ func (m *managed) listDeadLetters(ctx context.Context, _ *agent.Call, args lette
 	}
 	limit := cmp.Or(args.Limit, lettersDefault)
 	err := m.daemon.store.DeadLetters(func(d edged.DeadLetter) error {
-		if args.Cause != "" && d.Cause != args.Cause || args.Pipeline != "" && d.Pipeline != args.Pipeline && pipelineOf(d.Pipeline) != args.Pipeline {
+		if !meant(&d, args.Cause, args.Pipeline) {
 			return ctx.Err()
 		}
 		r.Matched++
@@ -146,12 +151,14 @@ func (m *managed) retryDeadLetters(ctx context.Context, c *agent.Call, args retr
 
 // retries lists what is to be retried.
 func (m *managed) retries(ctx context.Context, args retryArgs) (all []actors.Retry, r retryResult, err error) {
-	now, size := m.daemon.active.Load(), 0
+	now, floor, size := m.daemon.active.Load(), m.daemon.store.Position().Floor, 0
 	limit := cmp.Or(args.Limit, retryDefault)
 	err = m.daemon.store.DeadLetters(func(l edged.DeadLetter) error {
-		name := pipelineOf(l.Pipeline)
-		if args.Cause != "" && l.Cause != args.Cause || args.Pipeline != "" && name != args.Pipeline ||
-			len(args.Seqs) > 0 && !slices.Contains(args.Seqs, l.Seq) {
+		if !meant(&l, args.Cause, args.Pipeline) || len(args.Seqs) > 0 && !slices.Contains(args.Seqs, l.Seq) {
+			return ctx.Err()
+		}
+		if l.Topic == "" || len(l.Payload) < l.Size && l.Seq <= floor {
+			r.Unfit++
 			return ctx.Err()
 		}
 		if len(all) == limit || size > retryBytesMax {
@@ -160,34 +167,46 @@ func (m *managed) retries(ctx context.Context, args retryArgs) (all []actors.Ret
 		}
 		one := actors.Retry{Letter: l.Number, Of: l.Seq, Topic: l.Topic, Payload: l.Payload}
 		if l.Pipeline != "" {
-			one.Pipeline = now.identity(name).Name // the version that runs
+			one.Pipeline = now.identity(pipelineOf(l.Pipeline)).Name // the version that runs
 		}
-		if !m.whole(&one, &l) {
-			r.Unfit++
-			return ctx.Err()
-		}
-		size += len(one.Topic) + len(one.Payload)
+		size += l.Size
 		all = append(all, one)
 		return ctx.Err()
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, r, err
 	}
-	return all, r, err
+	return all, r, m.complete(ctx, all, floor)
 }
 
-// whole completes a retry with what the journal still has of the message, and reports
-// whether all of it is there.
-func (m *managed) whole(one *actors.Retry, l *edged.DeadLetter) bool {
-	if err := m.daemon.store.Replay(l.Seq-1, func(rec *edged.Record) error {
-		if rec.Seq == l.Seq && rec.Topic != "" && (rec.Kind == edged.MessageRecord || rec.Kind == edged.AgainRecord) {
-			one.Topic, one.Payload, one.Arrival = rec.Topic, rec.Payload, rec.Arrival
-		}
-		return errEnough
-	}); err != nil && !errors.Is(err, errEnough) {
-		m.daemon.log.Debug("a dead letter's message is not in the journal any more", "seq", l.Seq, "err", err)
+// complete gives retries what the journal still has of their messages: when they came, and
+// what of them is not in the sample. It goes over the journal once.
+func (m *managed) complete(ctx context.Context, all []actors.Retry, floor edged.Seq) error {
+	if len(all) == 0 {
+		return nil
 	}
-	return one.Topic != "" && len(one.Payload) == l.Size
+	at := map[edged.Seq][]*actors.Retry{}
+	first, last := all[0].Of, all[0].Of
+	for i := range all {
+		one := &all[i]
+		at[one.Of] = append(at[one.Of], one)
+		first, last = min(first, one.Of), max(last, one.Of)
+	}
+	err := m.daemon.store.Replay(max(first-1, floor), func(rec *edged.Record) error {
+		if rec.Seq > last {
+			return errEnough
+		}
+		if rec.Topic != "" && (rec.Kind == edged.MessageRecord || rec.Kind == edged.AgainRecord) {
+			for _, one := range at[rec.Seq] {
+				one.Topic, one.Payload, one.Arrival = rec.Topic, rec.Payload, rec.Arrival
+			}
+		}
+		return ctx.Err()
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
 }
 
 // cut shortens a text that comes from outside.
