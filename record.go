@@ -10,6 +10,7 @@ const (
 	TableRecord   RecordKind = 3 // a reference table was loaded: Topic is its name, Payload its content
 	HoldRecord    RecordKind = 4 // a pipeline is held, or not any more: For is its name, see package actors
 	AgainRecord   RecordKind = 5 // what a record before, Of, was to pipelines, for those that did not have it then
+	KeptRecord    RecordKind = 6 // a reference table as it is: the TableRecord that says so will be cut off
 )
 
 // Record is one entry of the journal: everything that ever influences state,
@@ -19,8 +20,8 @@ type Record struct {
 	Kind     RecordKind
 	Time     Timestamp // processing time of the record; never decreases
 	Arrival  Timestamp // the gateway's wall clock; 0 when that cannot be trusted
-	Topic    string    // MessageRecord, AgainRecord
-	Payload  []byte    // MessageRecord, AgainRecord: a message; with no Topic a result of another pipeline
+	Topic    string    // MessageRecord, AgainRecord; TableRecord, KeptRecord: the name
+	Payload  []byte    // MessageRecord, AgainRecord: a message; with no Topic a result of another pipeline. Of tables the content
 	PacketID uint16    // MessageRecord: see [Message]
 	For      string    // HoldRecord, AgainRecord: the pipeline; "" for all that take the topic
 	Of       Seq       // HoldRecord: the pipeline has had what is for it up to there. AgainRecord: where it comes from
@@ -63,18 +64,22 @@ type Snapshot struct {
 	Key      string
 	Seq      Seq
 
+	// Active, Rung and Beats are how the clock stands to the key after Seq: recovery goes
+	// on from there, and gives the key the same ticks as the run before.
+
 	// Active is the processing time of the key's last event.
 	Active Timestamp
 
-	// Rung is how many silences of its pipeline were noticed since then.
+	// Rung is how many silences of its pipeline were noticed since then, all of them if
+	// the key waits for none.
 	Rung uint8
 
 	// Beats says whether the key gets every tick of its pipeline's pulse, because none
-	// has come yet that was late enough to end that.
+	// has come yet that was late enough to end that. If it is unknown, so is Rung.
 	Beats Known
 
-	// Open is the number of windows that wait for time to pass. A key with open
-	// windows must be known to the clock after a restart.
+	// Open is the number of windows that wait for time to pass. While it is 0 no tick can
+	// change the state.
 	Open int
 
 	// Twin asks for both generations to be written. It is set when the state has

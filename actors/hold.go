@@ -73,7 +73,7 @@ type turning struct {
 	pipeline string
 	standing Standing // Flowing: whatever it has missed
 	drain    bool
-	stored   []string // to be drained: keys of which windows may be open in the store
+	stored   openKeys // to be drained as well
 	result   chan turned
 }
 
@@ -93,45 +93,20 @@ func (e *Engine) Pause(ctx context.Context, pipeline string) error {
 // Drain closes the windows of a pipeline that are open, as far as that can be done, and
 // holds it. It returns how many keys it was for. What comes for these windows later is late.
 func (e *Engine) Drain(ctx context.Context, pipeline string) (keys int, err error) {
-	// A key that is forgotten from now on would be neither in memory nor among those
-	// that are stored now.
-	origin, err := e.mark(ctx, pipeline, 1)
+	pinned, err := e.pin(ctx, func(p Pipeline) bool { return p.Name() == pipeline })
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _, _ = e.mark(context.WithoutCancel(ctx), pipeline, -1) }()
-	want := turning{pipeline: pipeline, standing: Held, drain: true}
-	err = e.store.Snapshots(func(s edged.Snapshot) error {
-		if (s.Pipeline == pipeline || s.Pipeline == origin) && s.Open > 0 {
-			want.stored = append(want.stored, s.Key)
-		}
-		return ctx.Err()
-	})
+	defer e.unpin(pinned)
+	if len(pinned) == 0 {
+		return 0, fmt.Errorf("%s: %w", pipeline, ErrNoPipeline)
+	}
+	stored, err := openIn(ctx, e.store, pinned)
 	if err != nil {
-		return 0, fmt.Errorf("drain %s: read its states: %w", pipeline, err)
+		return 0, fmt.Errorf("drain %s: %w", pipeline, err)
 	}
-	t, err := e.turn(ctx, want)
+	t, err := e.turn(ctx, turning{pipeline: pipeline, standing: Held, drain: true, stored: stored[pipeline]})
 	return t.keys, err
-}
-
-// mark keeps the keys of a pipeline from being forgotten, or not any more. It returns
-// whose states the pipeline continues.
-func (e *Engine) mark(ctx context.Context, pipeline string, by int) (origin string, err error) {
-	found := make(chan bool, 1)
-	if err := e.ask(ctx, func(s *sequencer) {
-		r := s.routerOf(pipeline)
-		if r != nil {
-			r.drains += by
-			origin = r.pipeline.Origin()
-		}
-		found <- r != nil
-	}); err != nil {
-		return "", err
-	}
-	if !<-found {
-		return "", fmt.Errorf("%s: %w", pipeline, ErrNoPipeline)
-	}
-	return origin, nil
 }
 
 // Resume gives a pipeline what it has missed, and lets it go on. It returns when that has
@@ -187,8 +162,10 @@ func (s *sequencer) changes(want *turning) (t turned) {
 	rec := s.stands(r, want.standing)
 	if want.drain {
 		rec.Payload = append(rec.Payload, drainedMark)
-		for _, key := range want.stored {
-			r.lookup(key)
+		for key, active := range want.stored {
+			if r.refs[key] == nil {
+				r.lookup(key).active = active
+			}
 		}
 		t.keys = len(r.refs)
 	}

@@ -24,10 +24,17 @@ type holdLife struct {
 	cut    *cut
 	pipes  []*chainPipeline
 	since  map[string]edged.Seq
+	swaps  *[]swapped
 	engine *Engine
 	links  []Link
 	tables []Table // as they were loaded last
 	tally  *holdTally
+}
+
+// swapped says that a pipeline was swapped for another one of the same kind after a record.
+type swapped struct {
+	at   edged.Seq
+	name string
 }
 
 // holdTally counts what was done, over all lives.
@@ -88,7 +95,7 @@ func (l *holdLife) run(messages []edged.Message, mortal bool, rows map[string]ma
 // journaledTables returns the one table that there is, if any, as a journal has it last.
 func journaledTables(journal []edged.Record) (all []Table) {
 	for i := range journal {
-		if rec := &journal[i]; rec.Kind == edged.TableRecord {
+		if rec := &journal[i]; rec.Kind == edged.TableRecord || rec.Kind == edged.KeptRecord {
 			all = []Table{{rec.Topic, rec.Payload}}
 		}
 	}
@@ -167,8 +174,8 @@ func (l *holdLife) flows(ctx context.Context) {
 	}
 }
 
-// swap puts another one of the same kind in the place of a pipeline. That changes nothing,
-// and is refused while it is held.
+// swap puts another one of the same kind in the place of a pipeline. That is refused while
+// it is held.
 func (l *holdLife) swap(ctx context.Context, name string) error {
 	running := slices.Clone(l.engine.pipelines) // only swaps change it
 	at := slices.IndexFunc(running, func(p Pipeline) bool { return p.Name() == name })
@@ -176,6 +183,7 @@ func (l *holdLife) swap(ctx context.Context, name string) error {
 	running[at] = running[at].Clone()
 	_, err := l.engine.Swap(ctx, Swap{Pipelines: running, Links: l.links, Tables: l.tables, Settle: func(at edged.Seq) (map[string]edged.Seq, error) {
 		l.since[name] = at
+		*l.swaps = append(*l.swaps, swapped{at, name})
 		return maps.Clone(l.since), nil
 	}})
 	switch {
@@ -255,13 +263,17 @@ func TestHoldIsAFold(t *testing.T) {
 	r := newRand(t)
 	var tally holdTally
 	cuts := 0
-	for range 15 {
+	enough := func() bool {
+		return cuts >= 500 && tally.held >= 10 && tally.drained >= 10 && tally.retried >= 10 && tally.deaths >= 3 && tally.tables >= 5 && tally.swapped >= 3 && tally.refused >= 1
+	}
+	for round := 0; round < 15 || round < 75 && !enough(); round++ {
 		pipes := chain(r, r.IntN(3) > 0)
 		links, _ := chainLinks(pipes)
 		mem := NewMemoryStore(links...)
 		mem.keep = true
 		messages := chainMessages(r, 300+r.IntN(700))
 		rows, where, since := map[string]map[string]bool{}, &cut{}, map[string]edged.Seq{}
+		var swaps []swapped
 		for lives := 0; ; lives++ {
 			done := 0
 			for i := range mem.journal {
@@ -269,14 +281,20 @@ func TestHoldIsAFold(t *testing.T) {
 					done++
 				}
 			}
-			l := &holdLife{t: t, r: r, mem: mem, cut: where, since: since, pipes: pipes, tally: &tally}
+			l := &holdLife{t: t, r: r, mem: mem, cut: where, since: since, swaps: &swaps, pipes: pipes, tally: &tally}
 			if !l.run(messages[done:], lives < 15, rows) {
 				break
 			}
 			tally.deaths++
 		}
 		o := newChainOracle(pipes)
-		o.take(mem.journal, false)
+		from := edged.Seq(0)
+		for _, s := range swaps {
+			o.take(mem.journal[from:s.at], false)
+			o.swapSame(s.name)
+			from = s.at
+		}
+		o.take(mem.journal[from:], false)
 		for _, p := range pipes {
 			for row := range rows[p.name] {
 				if !slices.Contains(o.rows[p.name], row) {
@@ -296,8 +314,17 @@ func TestHoldIsAFold(t *testing.T) {
 		cuts += int(where.floor)
 	}
 	t.Logf("%+v, %d records cut", tally, cuts)
-	if cuts < 500 || tally.held < 10 || tally.drained < 10 || tally.retried < 10 || tally.deaths < 3 || tally.tables < 5 || tally.swapped < 3 || tally.refused < 1 {
+	if !enough() {
 		t.Error("too little happened for this test to fail")
+	}
+}
+
+// swapSame puts another one of the same kind in the place of a pipeline.
+func (o *chainOracle) swapSame(name string) {
+	at := slices.IndexFunc(o.pipes, func(p *chainPipeline) bool { return p.name == name })
+	o.pipes[at] = o.pipes[at].Clone().(*chainPipeline)
+	for _, k := range o.of(o.pipes[at]) {
+		k.begin(o.pipes[at])
 	}
 }
 

@@ -179,3 +179,53 @@ func TestResumeUnderLoad(t *testing.T) {
 	<-stopped
 	gets(t, h.p, h.store.journalNow())
 }
+
+// A pipeline stays held over any number of checkpoints, although each of them lets the
+// journal be cut where the one before began, and nothing comes in between.
+func TestHoldOutlivesCheckpoints(t *testing.T) {
+	p := &chainPipeline{name: "device", groups: 1, size: 3}
+	links, _ := chainLinks([]*chainPipeline{p})
+	mem := NewMemoryStore(links...)
+	mem.keep = true
+	store := &cuttingStore{failingStore: failingStore{MemoryStore: mem}, cut: &cut{}}
+	store.left.Store(1 << 40)
+	life := func(do func(e *Engine)) {
+		t.Helper()
+		ctx, stop := context.WithCancel(t.Context())
+		e, err := New(Config{CommitInterval: time.Millisecond}, Ports{Store: store, Source: &toySource{}, Pipelines: []Pipeline{p.Clone()}, Links: links, Tables: journaledTables(mem.journal)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- e.Run(ctx) }()
+		<-e.Ready()
+		do(e)
+		stop()
+		if err := <-ended; err != nil && !errors.Is(err, errPower) {
+			t.Fatal(err)
+		}
+	}
+	life(func(e *Engine) {
+		if err := errors.Join(e.LoadTable(t.Context(), Table{"t", []byte("k1")}), e.Pause(t.Context(), "device")); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if _, err := e.Checkpoint(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		store.left.Store(1) // no clean end
+	})
+	store.left.Store(1 << 40)
+	if store.cut.floor == 0 {
+		t.Error("the journal was not cut")
+	}
+	life(func(e *Engine) {
+		if s := e.Stats().Pipelines()[0].Hold().Standing; s != Held {
+			t.Errorf("it is %v", s)
+		}
+		if !e.seq.holds("t", []byte("k1")) {
+			t.Error("the table is not in the journal any more")
+		}
+	})
+}

@@ -31,7 +31,7 @@ func TestRouterWakes(t *testing.T) {
 			now = now.Add(int64(r.IntN(9)))
 			if r.IntN(2) == 0 {
 				name := fmt.Sprint("k", r.IntN(20))
-				router.touch(router.lookup(name), now)
+				router.touch(router.lookup(name), 1, now)
 				keys[name] = &key{now, 0, p.every > 0}
 				continue
 			}

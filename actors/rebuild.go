@@ -14,11 +14,12 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 		before = t.epoch.records[0].Seq
 	}
 	r := t.ref.router
-	h := history{
-		key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(),
-		active: snap.Active, known: found, beats: found && (snap.Beats != edged.No || snap.Seq <= r.since), rung: r.noticed(snap),
-	}
 	floor := k.keys.store.Position().Floor
+	h := history{key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(), floor: floor, known: found, rung: uint8(len(r.silences))}
+	if found {
+		h.active = snap.Active
+		h.rung, h.beats = r.recall(snap)
+	}
 	from := max(k.applied, floor)
 	if k.keys.looksBack.Load() {
 		from = floor // what holds of then may have been journaled before the snapshot
@@ -38,24 +39,28 @@ type history struct {
 	name     string
 	router   *router
 	pipeline Pipeline
+	floor    edged.Seq // where the journal begins
 	event    edged.Event
 	out      edged.Output
 	expected expectation
 	held     bool
 
-	active edged.Timestamp // of the last event
 	known  bool            // there was an event or a snapshot
-	rung   uint8           // how many silences were noticed since
+	active edged.Timestamp // of the last event
+	rung   uint8           // how many silences were noticed since; all: it waits for none
 	beats  bool            // there was no tick since that came later than the pulse
 }
 
 // fold folds one record into the key's task.
 func (h *history) fold(rec *edged.Record) {
 	k := h.key
-	if rec.Kind == edged.TableRecord {
+	if rec.Kind == edged.TableRecord || rec.Kind == edged.KeptRecord {
 		h.pipeline.SetTable(rec.Topic, rec.Payload)
-		if rec.Seq > h.router.since {
-			news, gone := h.expected.replace(rec.Topic, h.pipeline.Expected(rec.Topic))
+		if rec.Seq <= h.router.since {
+			return
+		}
+		news, gone := h.expected.replace(rec.Topic, h.pipeline.Expected(rec.Topic))
+		if !h.router.told(rec, h.floor) {
 			h.expect(rec, slices.Contains(news, h.name), slices.Contains(gone, h.name))
 		}
 		return
@@ -129,7 +134,7 @@ func (h *history) take(rec *edged.Record, keep bool) {
 	if !keep || h.event.Key != h.name {
 		return
 	}
-	h.active, h.known, h.rung, h.beats = rec.Time, true, 0, true
+	h.known, h.active, h.rung, h.beats = true, rec.Time, 0, true
 	if h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq}) {
 		return
 	}
@@ -142,8 +147,9 @@ func (h *history) expect(rec *edged.Record, expected, retired bool) {
 	if rec.Seq <= h.key.applied || !expected && !retired {
 		return
 	}
-	if !h.known || int(h.rung) == len(h.router.silences) {
-		h.active, h.known, h.rung, h.beats = rec.Time, true, 0, true
+	h.known = true
+	if expected && (rec.Kind == edged.TableRecord || int(h.rung) == len(h.router.silences)) {
+		h.active, h.rung, h.beats = rec.Time, 0, true
 	}
 	if !h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq, tick: true}) {
 		h.key.task.Expect(&h.out, retired, rec.Seq, rec.Time)
@@ -152,9 +158,6 @@ func (h *history) expect(rec *edged.Record, expected, retired bool) {
 
 // tick is what router.wake is to a live key.
 func (h *history) tick(rec *edged.Record) {
-	if !h.known {
-		return
-	}
 	r := h.router
 	rung := passed(r.silences, h.rung, rec.Time.Sub(h.active))
 	silent := rung > h.rung

@@ -1,11 +1,9 @@
 package actors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"edged"
@@ -27,7 +25,7 @@ func (e *Engine) Recovery() RecoveryStats { return e.recovery }
 func (e *Engine) recover(ctx context.Context) error {
 	start := time.Now()
 	pos := e.store.Position()
-	s := &sequencer{e: e, cfg: e.cfg, next: pos.Floor + 1, number: 1, lastWrite: start}
+	s := &sequencer{e: e, cfg: e.cfg, next: pos.Floor + 1, floor: pos.Floor, number: 1, lastWrite: start}
 	e.seq = s
 	s.sweep.generation, s.marked = pos.Sweep.Generation, pos.Sweep.Start
 	for i, p := range e.pipelines {
@@ -44,11 +42,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("recover: read skipped records: %w", err)
 	}
-	first, err := s.firstTime(pos)
-	if err != nil {
-		return err
-	}
-	if err := s.knownKeys(first); err != nil {
+	if err := s.knownKeys(); err != nil {
 		return err
 	}
 	clean := pos.Sweep.Start == pos.Seq
@@ -89,23 +83,10 @@ func (s *sequencer) stage(stages []int) {
 	}
 }
 
-// firstTime returns the processing time at which replay begins.
-func (s *sequencer) firstTime(pos edged.Position) (edged.Timestamp, error) {
-	first, enough := pos.Time, errors.New("enough")
-	err := s.e.store.Replay(pos.Floor, func(rec *edged.Record) error {
-		first = rec.Time
-		return enough
-	})
-	if err != nil && !errors.Is(err, enough) {
-		return 0, fmt.Errorf("recover: %w", err)
-	}
-	return first, nil
-}
-
 // knownKeys makes the keys known that time or a sweep must reach although they
 // may never get another event. It refuses a store whose state another version
-// of a pipeline wrote. first is the time at which replay begins.
-func (s *sequencer) knownKeys(first edged.Timestamp) error {
+// of a pipeline wrote.
+func (s *sequencer) knownKeys() error {
 	// What belongs to pipelines that are not configured now is kept.
 	owners := map[string][]*router{}
 	for _, r := range s.routers {
@@ -116,7 +97,7 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 		}
 	}
 	checked := map[*router]bool{}
-	var waiting, beating []*keyRef
+	waiting, beating := map[*router][]*keyRef{}, map[*router][]*keyRef{}
 	know := func(r *router, snap edged.Snapshot) error {
 		if !checked[r] {
 			known, err := s.compatible(r.pipeline, snap.Pipeline, snap.Key)
@@ -131,20 +112,21 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 			}
 			snap.Twin = true // nothing of it is this pipeline's to store
 		}
-		beats := r.beat(&snap, first)
-		if snap.Open == 0 && snap.Twin && !beats {
+		rung, beats := r.recall(&snap)
+		waits := int(rung) < len(r.silences) || r.bounded && snap.Open > 0
+		if snap.Open == 0 && snap.Twin && !beats && !waits {
 			return nil
 		}
 		ref := r.lookup(snap.Key)
-		ref.active, ref.rung = snap.Active, r.noticed(&snap)
+		r.remember(ref, &snap)
 		if !snap.Twin {
 			ref.changed = 1
 		}
-		if snap.Open > 0 {
-			waiting = append(waiting, ref)
+		if waits {
+			waiting[r] = append(waiting[r], ref)
 		}
 		if beats {
-			beating = append(beating, ref)
+			beating[r] = append(beating[r], ref)
 		}
 		return nil
 	}
@@ -159,16 +141,31 @@ func (s *sequencer) knownKeys(first edged.Timestamp) error {
 	if err != nil {
 		return fmt.Errorf("recover: read snapshots: %w", err)
 	}
-	byActivity := func(a, b *keyRef) int { return cmp.Compare(a.active, b.active) }
-	slices.SortStableFunc(waiting, byActivity)
-	for _, ref := range waiting {
-		ref.router.await(ref)
-	}
-	slices.SortStableFunc(beating, byActivity)
-	for _, ref := range beating {
-		ref.router.storedBeat.push(ref)
+	for _, r := range s.routers {
+		r.await(waiting[r], beating[r])
 	}
 	return nil
+}
+
+// remember notes what a snapshot says of a key.
+func (r *router) remember(ref *keyRef, snap *edged.Snapshot) {
+	ref.stored, ref.active, ref.open = snap.Seq, snap.Active, snap.Open > 0
+	ref.rung, _ = r.recall(snap)
+	ref.forked = snap.Pipeline == r.pipeline.Name()
+}
+
+// refOf returns the ref of a key. What a new one does not learn from what comes now, it
+// recalls from the key's snapshot: in recovery for each key the journal goes on behind that.
+func (s *sequencer) refOf(r *router, key string, recalls bool) *keyRef {
+	known := r.refs[key] != nil
+	ref := r.lookup(key)
+	if known || !recalls {
+		return ref
+	}
+	if snap, found, err := storedState(s.e.store, r.pipeline, key); found && err == nil { // otherwise its actor will say so
+		r.remember(ref, &snap)
+	}
+	return ref
 }
 
 // compatible tries the state of one key that is stored under a name. All states of a
@@ -204,7 +201,7 @@ func (s *sequencer) replay(ctx context.Context, pos edged.Position, clean bool) 
 		}
 		if clean {
 			switch rec.Kind {
-			case edged.TableRecord:
+			case edged.TableRecord, edged.KeptRecord:
 				s.setTable(nil, rec)
 			case edged.HoldRecord:
 				s.setHold(nil, rec)

@@ -17,13 +17,15 @@ type keyRef struct {
 
 	pid    *actor.PID      // nil: no actor, the state is in the store
 	active edged.Timestamp // processing time of the last event
+	stored edged.Seq       // the snapshot that all this is known from; 0: none
 	epoch  uint64          // number of the last epoch in which it has a turn
 	turn   int32           // its place there
 
 	// changed counts the generations of snapshots that do not hold the latest
 	// state: 2 after an event, 1 after one sweep, 0 after two.
 	changed     uint8
-	rung        uint8 // how many of the router's silences were noticed since the last event
+	rung        uint8 // how many of the router's silences were noticed since the last event; all: it waits for none
+	open        bool  // time may change the state, as far as epochs are committed
 	passivating bool
 	forked      bool // the state is stored under the name of its router, or will be with the open epoch
 	gone        bool // no longer in the router
@@ -86,7 +88,7 @@ func (l *refList) remove(ref *keyRef) {
 // router knows the keys of one pipeline that matter now: those with an actor,
 // those that wait for time, and those that the next sweep must visit.
 //
-// Invariant: stored and each list of timed are ordered by active, so that looking
+// Invariant: each list of timed and of stored is ordered by active, so that looking
 // at their fronts finds every key that is due.
 // Invariant: a tick reaches, when it is replayed, every key that it reached before.
 // Those that it reaches besides had nothing to wait for any more.
@@ -104,7 +106,7 @@ type router struct {
 	refs     map[string]*keyRef
 	expected expectation
 	hold     hold
-	drains   int // being prepared: no key may be forgotten
+	pins     int // why no key may be forgotten now
 
 	// How it stands to the others that run, see sequencer.relate.
 	muted  bool      // it is a shadow
@@ -113,7 +115,7 @@ type router struct {
 	forks  []*router // those that continue its states
 
 	timed  []refList // by rung: had an event, and no tick that noticed the next silence
-	stored refList   // the same, known from snapshots; no event or tick since the start
+	stored []refList // the same, known from snapshots, which replay comes to later; no event or tick since the start
 	live   refList   // has an actor
 
 	beating    refList // had an event, and no tick since that came later than pulse
@@ -123,31 +125,40 @@ type router struct {
 func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
 	r := &router{
 		index: index, pipeline: p, upstream: p.Upstream(), silences: p.Silences(), bounded: bounded, since: since, refs: map[string]*keyRef{},
-		stored: refList{links: timedLinks}, live: refList{links: liveLinks},
+		live:    refList{links: liveLinks},
 		beating: refList{links: beatLinks}, storedBeat: refList{links: beatLinks},
 	}
-	r.timed = make([]refList, max(len(r.silences), 1))
-	for i := range r.timed {
-		r.timed[i].links = timedLinks
-	}
+	r.timed, r.stored = timedLists(len(r.silences)), timedLists(len(r.silences))
 	if every, span := p.Pulse(); every > 0 {
 		r.every, r.pulse = every, int64(edged.Timestamp(max(span, 0)).Add(every))
 	}
 	return r
 }
 
+// timedLists returns lists by rung; one for the end of a bounded input if there are no silences.
+func timedLists(silences int) []refList {
+	lists := make([]refList, max(silences, 1))
+	for i := range lists {
+		lists[i].links = timedLinks
+	}
+	return lists
+}
+
 // lookup returns the ref of a key, making one if needed.
 func (r *router) lookup(key string) *keyRef {
 	ref := r.refs[key]
 	if ref == nil {
-		ref = &keyRef{router: r, key: key}
+		ref = &keyRef{router: r, key: key, rung: uint8(len(r.silences))}
 		r.refs[key] = ref
 	}
 	return ref
 }
 
-// touch notes an event of the key.
-func (r *router) touch(ref *keyRef, now edged.Timestamp) {
+// touch notes an event of the key, unless it is known from a snapshot that holds it.
+func (r *router) touch(ref *keyRef, seq edged.Seq, now edged.Timestamp) {
+	if seq <= ref.stored {
+		return
+	}
 	ref.active, ref.changed, ref.rung = now, 2, 0
 	if len(r.silences) > 0 || r.bounded {
 		r.timed[0].push(ref)
@@ -160,12 +171,11 @@ func (r *router) touch(ref *keyRef, now edged.Timestamp) {
 	}
 }
 
-// expect notes that the key is to have events. If it waits for time already, or has
-// an event, it is known from that.
-func (r *router) expect(ref *keyRef, now edged.Timestamp) {
-	ref.changed = 2
-	if ref.timed.list == nil {
-		r.touch(ref, now)
+// expect notes that the key is to have events from now on: its silence begins. Where that is
+// told once more to one that waits for silence, it goes on.
+func (r *router) expect(ref *keyRef, rec *edged.Record) {
+	if rec.Kind == edged.TableRecord || int(ref.rung) == len(r.silences) {
+		r.touch(ref, rec.Seq, rec.Time)
 	}
 }
 
@@ -180,41 +190,39 @@ func (r *router) due(now edged.Timestamp) *keyRef {
 	}
 	for i, silence := range r.silences {
 		look(r.timed[i].front, silence)
-	}
-	if len(r.silences) > 0 {
-		look(r.stored.front, r.silences[0])
+		look(r.stored[i].front, silence)
 	}
 	return due
 }
 
-// noticed returns how many silences of a key were noticed before its snapshot. Those of
-// another version of the pipeline say nothing.
-func (r *router) noticed(snap *edged.Snapshot) uint8 {
-	if snap.Seq <= r.since {
-		return 0
+// recall returns how the clock stands to a key of which there is a snapshot. What another
+// version of the pipeline has noticed says nothing.
+func (r *router) recall(snap *edged.Snapshot) (rung uint8, beats bool) {
+	if snap.Beats == edged.Unknown || snap.Seq <= r.since || snap.Pipeline != r.pipeline.Name() {
+		return r.anew(snap.Open > 0)
 	}
-	return min(snap.Rung, uint8(len(r.silences)))
+	return min(snap.Rung, uint8(len(r.silences))), r.every > 0 && snap.Beats == edged.Yes
 }
 
-// beat reports whether a key may get the ticks after its snapshot. An older snapshot, and
-// one of another version of the pipeline, does not tell; then there may be one tick too many.
-func (r *router) beat(snap *edged.Snapshot, first edged.Timestamp) bool {
-	switch {
-	case r.every == 0:
-		return false
-	case snap.Beats == edged.Unknown || snap.Seq <= r.since:
-		return snap.Open > 0 || r.beats(snap.Active, first)
+// anew is how the clock stands to a key with whose state the pipeline begins: it tells it
+// of all silences, and of the pulse, if that can change the state.
+func (r *router) anew(open bool) (rung uint8, beats bool) {
+	if !open {
+		return uint8(len(r.silences)), false
 	}
-	return snap.Beats == edged.Yes
+	return 0, r.every > 0
 }
 
-// await lists a key that is known from a snapshot and waits for time.
-func (r *router) await(ref *keyRef) {
-	switch {
-	case ref.rung == 0:
-		r.stored.push(ref)
-	case int(ref.rung) < len(r.silences):
-		r.timed[ref.rung].push(ref)
+// await lists keys that are known from snapshots and wait for time.
+func (r *router) await(waiting, beating []*keyRef) {
+	order := func(a, b *keyRef) int { return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.key, b.key)) }
+	slices.SortFunc(waiting, order)
+	for _, ref := range waiting {
+		r.stored[ref.rung].push(ref)
+	}
+	slices.SortFunc(beating, order)
+	for _, ref := range beating {
+		r.storedBeat.push(ref)
 	}
 }
 
@@ -224,7 +232,7 @@ func (r *router) rise(ref *keyRef, now edged.Timestamp) {
 	if int(ref.rung) < len(r.silences) {
 		r.timed[ref.rung].push(ref)
 	} else {
-		r.stored.remove(ref) // from whatever list it is in
+		r.timed[0].remove(ref) // from whatever list it is in
 	}
 }
 
@@ -283,7 +291,7 @@ func (r *router) wake(now edged.Timestamp, refs []*keyRef) []*keyRef {
 
 // rest forgets a key that has no actor, unless time or a sweep must reach it.
 func (r *router) rest(ref *keyRef) {
-	if r.drains == 0 && ref.pid == nil && ref.timed.list == nil && ref.beat.list == nil && ref.changed == 0 {
+	if r.pins == 0 && ref.pid == nil && ref.timed.list == nil && ref.beat.list == nil && ref.changed == 0 {
 		ref.gone = true
 		delete(r.refs, ref.key)
 	}

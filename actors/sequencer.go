@@ -3,7 +3,6 @@ package actors
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"time"
 
@@ -32,6 +31,7 @@ type sequencer struct {
 	redelivery redelivery
 	clock      clock
 	next       edged.Seq
+	floor      edged.Seq // where the journal began when this run did
 	sweep      sweep
 	event      edged.Event     // the one being decoded
 	events     int             // routed and not yet counted
@@ -217,18 +217,7 @@ func (s *sequencer) count() {
 // record journals and routes a new record. The journal will be cut where the
 // newest sweep started, so what comes first there is what messages refer to.
 func (s *sequencer) record(rec *edged.Record) {
-	if s.restate {
-		s.restate = false
-		for _, name := range slices.Sorted(maps.Keys(s.tables)) {
-			// Also the one that rec replaces: what it said tells which keys are retired.
-			s.enter(&edged.Record{Kind: edged.TableRecord, Time: rec.Time, Topic: name, Payload: s.tables[name]})
-		}
-		for _, r := range s.routers {
-			if r.hold.held() {
-				s.enter(s.stands(r, r.hold.standing))
-			}
-		}
-	}
+	s.restated()
 	s.enter(rec)
 }
 
@@ -259,7 +248,7 @@ func (s *sequencer) route(rec *edged.Record) {
 		if !ep.ends {
 			s.wake(ep, rec, 0)
 		}
-	case edged.TableRecord:
+	case edged.TableRecord, edged.KeptRecord:
 		s.setTable(ep, rec)
 	case edged.HoldRecord:
 		s.setHold(ep, rec)
@@ -339,8 +328,8 @@ func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, po
 		return false
 	}
 	ev.Seq = rec.Seq
-	ref := r.lookup(ev.Key)
-	r.touch(ref, rec.Time)
+	ref := s.refOf(r, ev.Key, ep.replay)
+	r.touch(ref, rec.Seq, rec.Time)
 	// What is passed over was a sign of life all the same: ticks must find the key
 	// where they found it then.
 	if ep.replay && s.e.keys.skips.has(skip{pipeline: r.pipeline.Name(), key: ev.Key, seq: rec.Seq}) {
@@ -387,7 +376,7 @@ func (s *sequencer) reject(ep *epoch, rec *edged.Record, pipeline, cause, detail
 // wake gives the keys of a stage that a tick is for their entries.
 func (s *sequencer) wake(ep *epoch, rec *edged.Record, stage int) {
 	for _, r := range s.stages[stage] {
-		if r.hold.held() {
+		if r.hold.held() || rec.Seq <= r.since {
 			continue
 		}
 		s.woken = r.wake(rec.Time, s.woken[:0])
@@ -497,7 +486,7 @@ func (s *sequencer) endStage(ep *epoch, stage int) {
 	rec := &ep.records[len(ep.records)-1]
 	for _, r := range s.stages[stage] {
 		refs := s.woken[:0]
-		for _, l := range append([]refList{r.stored}, r.timed...) {
+		for _, l := range slices.Concat(r.stored, r.timed) {
 			for ref := l.front; ref != nil; ref = ref.timed.next {
 				refs = append(refs, ref)
 			}
@@ -547,6 +536,7 @@ func (s *sequencer) plan(ep *epoch) {
 		s.passivateIdle()
 	}
 	if forced := s.sweeps(); (forced || s.hurries() && !s.sweep.running || s.sweep.due(s.cfg.SweepBytes)) && !s.settled && !s.frozen() {
+		s.restated() // what is due since the last sweep: that one's start may be the end of the journal still
 		s.sweep.begin(s.next - 1)
 		if s.sweep.twin = forced; forced {
 			s.swap.passes++
@@ -607,6 +597,10 @@ func (s *sequencer) finished(ep *epoch) {
 		s.sweep.cost, s.marked = s.sweep.written, ep.sweep.Start
 		s.e.keys.skips.prune(s.e.store.Position().Floor)
 		s.stored(ep.sweep)
+	}
+	for i := range ep.turns {
+		t := &ep.turns[i]
+		t.ref.open = t.open > 0
 	}
 	for _, ref := range ep.passivating {
 		s.passivated(ref, ep.number)

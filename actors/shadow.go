@@ -61,11 +61,7 @@ func (s *sequencer) add(ep *epoch, ref *keyRef, en entry) {
 		fork(ep, ref)
 	}
 	for _, r := range ref.router.forks {
-		other := r.lookup(ref.key)
-		if other.active == 0 {
-			other.active = ref.active
-		}
-		fork(ep, other)
+		fork(ep, s.refOf(r, ref.key, true))
 	}
 }
 

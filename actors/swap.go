@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,11 +51,13 @@ type swapping struct {
 	Swap
 	all    []Pipeline // and shadows
 	stores bool       // all states must be stored: some of them begin there, or are left
-	passes int        // sweeps begun for it
-	seen   edged.Seq  // the next record at the last tick
-	quiet  bool       // no record came from one tick to the next
-	frozen bool       // no input is taken
-	stood  time.Time  // since when
+	pinned []*router  // with whose states others begin that time matters to
+	open   map[string]openKeys
+	passes int       // sweeps begun for it
+	seen   edged.Seq // the next record at the last tick
+	quiet  bool      // no record came from one tick to the next
+	frozen bool      // no input is taken
+	stood  time.Time // since when
 	result chan swapResult
 }
 
@@ -75,6 +76,13 @@ func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err 
 	if _, err := stagesOf(s.all); err != nil {
 		return 0, err
 	}
+	if s.pinned, err = e.pin(ctx, s.begunWith); err != nil {
+		return 0, err
+	}
+	defer e.unpin(s.pinned)
+	if s.open, err = openIn(ctx, e.store, s.pinned); err != nil {
+		return 0, fmt.Errorf("swap the pipelines: %w", err)
+	}
 	if err := e.ask(ctx, func(q *sequencer) { q.begins(s) }); err != nil {
 		return 0, err
 	}
@@ -85,9 +93,18 @@ func (e *Engine) Swap(ctx context.Context, swap Swap) (pause time.Duration, err 
 	return r.pause, r.err
 }
 
-// begins takes a swap up, unless there is one.
+// begunWith reports whether one that time matters to may begin with the states of a
+// pipeline that runs.
+func (w *swapping) begunWith(p Pipeline) bool {
+	return slices.ContainsFunc(w.all, func(q Pipeline) bool {
+		every, _ := q.Pulse()
+		return q != p && (q.Name() == p.Name() || q.Origin() == p.Name()) && (every > 0 || len(q.Silences()) > 0)
+	})
+}
+
+// begins takes a swap up, unless there is one, or was one since it was prepared.
 func (s *sequencer) begins(swap *swapping) {
-	if s.swap != nil {
+	if s.swap != nil || slices.ContainsFunc(s.routers, func(r *router) bool { return swap.begunWith(r.pipeline) && !slices.Contains(swap.pinned, r) }) {
 		swap.result <- swapResult{err: ErrSwapping}
 		return
 	}
@@ -213,7 +230,7 @@ func (s *sequencer) exchange(w *swapping) error {
 			p.SetTable(name, content)
 		}
 		if at >= 0 {
-			r.inherit(old[at])
+			r.inherit(old[at], w.open[old[at].pipeline.Name()])
 		}
 		s.routers = append(s.routers, r)
 	}
@@ -249,36 +266,37 @@ func (s *sequencer) restorable(p Pipeline) error {
 	return nil
 }
 
-// inherit takes over what is known of the keys of an older version: which of them wait
-// for time, and which are expected. All states are stored.
-func (r *router) inherit(old *router) {
-	r.expected = old.expected
+// inherit takes over from an older version which keys' states time may change. All are
+// stored. How far that version was with a key says nothing: this one's silences and pulse
+// may be others, and it tells the key anew. A recovery comes to the same, see recall.
+func (r *router) inherit(old *router, stored openKeys) {
 	var waiting, beating []*keyRef
-	for key, was := range old.refs {
-		if was.timed.list == nil && was.beat.list == nil {
-			continue
+	know := func(key string, active edged.Timestamp) {
+		rung, beats := r.anew(true)
+		waits := int(rung) < len(r.silences)
+		if !waits && !beats {
+			return
 		}
 		ref := r.lookup(key)
-		ref.active = was.active
-		if slices.Equal(r.silences, old.silences) {
-			ref.rung = was.rung
-		}
-		if was.timed.list != nil && len(r.silences) > 0 {
+		ref.active, ref.rung, ref.open = active, rung, true
+		if waits {
 			waiting = append(waiting, ref)
 		}
-		if was.beat.list != nil && r.every > 0 {
+		if beats {
 			beating = append(beating, ref)
 		}
 	}
-	order := func(a, b *keyRef) int { return cmp.Or(cmp.Compare(a.active, b.active), cmp.Compare(a.key, b.key)) }
-	slices.SortFunc(waiting, order)
-	for _, ref := range waiting {
-		r.await(ref)
+	for key, ref := range old.refs {
+		if ref.open {
+			know(key, ref.active)
+		}
 	}
-	slices.SortFunc(beating, order)
-	for _, ref := range beating {
-		r.storedBeat.push(ref)
+	for key, active := range stored {
+		if old.refs[key] == nil {
+			know(key, active)
+		}
 	}
+	r.await(waiting, beating)
 }
 
 // retire stops the actors of a router that is not there any more.

@@ -52,6 +52,23 @@ func (s *sequencer) restates() {
 	s.restate = len(s.tables) > 0 || slices.ContainsFunc(s.routers, func(r *router) bool { return r.hold.held() })
 }
 
+// restated does that, if it is due.
+func (s *sequencer) restated() {
+	if !s.restate {
+		return
+	}
+	s.restate = false
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		// Also the one that the next record replaces: what it said tells which keys are retired.
+		s.enter(&edged.Record{Kind: edged.KeptRecord, Time: s.clock.now, Topic: name, Payload: s.tables[name]})
+	}
+	for _, r := range s.routers {
+		if r.hold.held() {
+			s.enter(s.stands(r, r.hold.standing))
+		}
+	}
+}
+
 // load journals a table if its content is new.
 func (s *sequencer) load(t Table) {
 	if s.over || s.holds(t.Name, t.Content) && !s.unexpected(t.Name) {
@@ -82,20 +99,28 @@ func (s *sequencer) setTable(ep *epoch, rec *edged.Record) {
 		if rec.Seq <= r.since {
 			continue
 		}
-		keys := r.pipeline.Expected(rec.Topic)
-		news, gone := r.expected.replace(rec.Topic, keys)
-		if ep != nil {
-			s.expect(ep, r, rec, news, expectEntry)
-			s.expect(ep, r, rec, gone, retireEntry)
+		news, gone := r.expected.replace(rec.Topic, r.pipeline.Expected(rec.Topic))
+		if ep == nil || r.told(rec, s.floor) {
+			continue
 		}
+		s.expect(ep, r, rec, news, expectEntry)
+		s.expect(ep, r, rec, gone, retireEntry)
 	}
+}
+
+// told reports whether the keys of a pipeline know what a record says of a table: it says
+// so once more, and they were told before floor, where the journal begins.
+func (r *router) told(rec *edged.Record, floor edged.Seq) bool {
+	return rec.Kind == edged.KeptRecord && r.since < floor
 }
 
 // expect tells keys that they are to have events, or not any more.
 func (s *sequencer) expect(ep *epoch, r *router, rec *edged.Record, keys []string, kind entryKind) {
 	for _, key := range keys {
-		ref := r.lookup(key)
-		r.expect(ref, rec.Time)
+		ref := s.refOf(r, key, ep.replay || kind == retireEntry)
+		if ref.changed = 2; kind == expectEntry {
+			r.expect(ref, rec)
+		}
 		s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: kind})
 	}
 }

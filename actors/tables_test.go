@@ -14,7 +14,7 @@ import (
 func records(journal []edged.Record) (all []string) {
 	for i := range journal {
 		switch rec := &journal[i]; rec.Kind {
-		case edged.TableRecord:
+		case edged.TableRecord, edged.KeptRecord:
 			all = append(all, rec.Topic+"="+string(rec.Payload))
 		case edged.MessageRecord:
 			all = append(all, string(rec.Payload))

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/vmihailenco/msgpack/v5"
 	"go.etcd.io/bbolt"
+
+	"edged"
 )
 
 // Adopt moves the snapshots of at most so many keys of a pipeline that is not written any
@@ -24,6 +27,9 @@ func (s *Store) Adopt(pipeline, origin string, most int) (left bool, err error) 
 			}
 			// What is damaged stays so: its checksum does not fit the new name either.
 			if head, body, err := openEnvelope(value, checksum(name)); err == nil {
+				if head, err = begun(head); err != nil {
+					return fmt.Errorf("snapshot %q: %w", name, err)
+				}
 				value = appendEnvelope(nil, head, body, checksum(to))
 			}
 			if err := slots[i].Put(to, value); err != nil {
@@ -34,6 +40,17 @@ func (s *Store) Adopt(pipeline, origin string, most int) (left bool, err error) 
 		return nil
 	})
 	return left, err
+}
+
+// begun returns the head of a snapshot for a pipeline that begins with it: what the one
+// before has noticed of the key's silence says nothing.
+func begun(head []byte) ([]byte, error) {
+	var h snapshotHead
+	if err := msgpack.Unmarshal(head, &h); err != nil {
+		return nil, fmt.Errorf("%w: head: %w", ErrCorrupt, err)
+	}
+	h.Rung, h.Beats = 0, edged.Unknown
+	return msgpack.Marshal(&h)
 }
 
 // Forget deletes the snapshots of at most so many keys of a pipeline, and reports whether

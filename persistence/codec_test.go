@@ -39,6 +39,7 @@ func FuzzRecordFrame(f *testing.F) {
 		p.record(&edged.Record{Kind: edged.TickRecord, Time: 6, Derived: []byte("e")})
 		p.record(&edged.Record{Kind: edged.MessageRecord, Time: 6, Arrival: 9, Topic: "a/2/x", Payload: []byte("x")})
 		p.record(&edged.Record{Kind: edged.TableRecord, Time: 6, Topic: "sites", Payload: []byte("a,b")})
+		p.record(&edged.Record{Kind: edged.KeptRecord, Time: 6, Topic: "sites", Payload: []byte("a,b")})
 		p.record(&edged.Record{Kind: edged.HoldRecord, Time: 6, For: "p", Payload: []byte{1}})
 		p.record(&edged.Record{Kind: edged.AgainRecord, Time: 7, Arrival: 9, Topic: "a/2/x", For: "p", Of: 300, Payload: []byte("x"), Derived: []byte("e")})
 	}))

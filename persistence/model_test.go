@@ -59,6 +59,9 @@ func (m *model) next() *edged.Commit {
 			r.Kind = edged.TickRecord
 		case 1:
 			r.Kind, r.Topic, r.Payload = edged.TableRecord, fmt.Sprint("table", m.rnd.IntN(2)), m.bytes(300)
+			if m.rnd.IntN(2) == 0 {
+				r.Kind = edged.KeptRecord
+			}
 		case 2:
 			r.Kind, r.For, r.Of, r.Payload = edged.HoldRecord, fmt.Sprint("p", m.rnd.IntN(3)), m.seq(), m.bytes(3)
 		case 3:

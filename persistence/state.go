@@ -178,7 +178,7 @@ func (s *state) check(c *edged.Commit) {
 		if seq++; c.Records[i].Seq != seq {
 			panic(fmt.Sprintf("persistence: commit has record %d where %d comes next", c.Records[i].Seq, seq))
 		}
-		if k := c.Records[i].Kind; k < edged.MessageRecord || k > edged.AgainRecord {
+		if k := c.Records[i].Kind; k < edged.MessageRecord || k > edged.KeptRecord {
 			panic(fmt.Sprintf("persistence: commit has record %d of unknown kind %d", seq, k))
 		}
 	}

@@ -45,7 +45,7 @@ func (u *unpacker) record(r *edged.Record) error {
 	}
 	tag := u.rest[0]
 	*r = edged.Record{Seq: edged.Seq(u.next), Kind: edged.RecordKind(tag & kindMask)}
-	if r.Kind < edged.MessageRecord || r.Kind > edged.AgainRecord {
+	if r.Kind < edged.MessageRecord || r.Kind > edged.KeptRecord {
 		return u.corrupt(fmt.Sprintf("unknown kind %d", r.Kind))
 	}
 	message, tick := r.Kind == edged.MessageRecord || r.Kind == edged.AgainRecord, r.Kind == edged.TickRecord

@@ -69,7 +69,7 @@ func (f *Fold) Take(journal []edged.Record, bounded bool) {
 }
 
 func (f *Fold) take(rec *edged.Record, end bool) {
-	if rec.Kind == edged.TableRecord {
+	if rec.Kind == edged.TableRecord || rec.Kind == edged.KeptRecord {
 		for _, p := range f.pipelines {
 			before := p.Expected(rec.Topic)
 			p.SetTable(rec.Topic, rec.Payload)
@@ -118,10 +118,10 @@ func (f *Fold) expect(p *folded, rec *edged.Record, keys, not []string, retired 
 		}
 		k := p.keys[key]
 		if k == nil {
-			k = &foldedKey{task: p.NewTask(key), active: rec.Time, beats: true}
+			k = &foldedKey{task: p.NewTask(key), rung: len(p.Silences())}
 			p.keys[key] = k
 		}
-		if k.rung == len(p.Silences()) {
+		if !retired {
 			k.active, k.rung, k.beats = rec.Time, 0, true
 		}
 		var out edged.Output
