@@ -72,7 +72,7 @@ type Snapshot struct {
 
 	// Rung is how many silences of its pipeline were noticed since then, all of them if
 	// the key waits for none.
-	Rung uint8
+	Rung uint16
 
 	// Beats says whether the key gets every tick of its pipeline's pulse, because none
 	// has come yet that was late enough to end that. If it is unknown, so is Rung.

@@ -174,7 +174,7 @@ func (t *chainTask) Tick(out *edged.Output, seq edged.Seq, now edged.Timestamp) 
 		t.felt++
 		t.mix(uint64(t.felt), uint64(now), uint64(seq))
 	}
-	if rung := passed(t.p.silences, uint8(t.rung), now.Sub(t.active)); int(rung) > t.rung {
+	if rung := passed(t.p.silences, uint16(t.rung), now.Sub(t.active)); int(rung) > t.rung {
 		t.rung = int(rung)
 		t.mix(uint64(rung), uint64(now), uint64(seq))
 		t.fire(out, seq, edged.ByIdle)
@@ -285,7 +285,7 @@ type chainOracle struct {
 type oracleKey struct {
 	task   *chainTask
 	active edged.Timestamp
-	rung   uint8
+	rung   uint16
 	beats  bool
 }
 
@@ -367,7 +367,7 @@ func (o *chainOracle) expect(p *chainPipeline, rec *edged.Record, keys, not []st
 		}
 		k := o.keys[p.name+"\x00"+key]
 		if k == nil {
-			k = &oracleKey{task: &chainTask{p: p, key: key}, rung: uint8(len(p.silences))}
+			k = &oracleKey{task: &chainTask{p: p, key: key}, rung: uint16(len(p.silences))}
 			o.keys[p.name+"\x00"+key] = k
 		}
 		if !retired && (rec.Kind == edged.TableRecord || int(k.rung) == len(p.silences)) {

@@ -38,7 +38,7 @@ type turn struct {
 	first, last int32
 
 	active       edged.Timestamp // of the key, when the epoch closed
-	rung         uint8           // the same
+	rung         uint16          // the same
 	beats        bool            // the same
 	noted        bool            // what these were
 	wantSnapshot bool

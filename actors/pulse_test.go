@@ -18,17 +18,23 @@ func TestRouterWakes(t *testing.T) {
 		for range r.IntN(4) {
 			p.silences = append(p.silences, int64(10*len(p.silences)+r.IntN(10)))
 		}
+		if r.IntN(10) == 0 {
+			p.silences = nil
+			for n := range int64(400) { // as many as some rules need
+				p.silences = append(p.silences, n+1)
+			}
+		}
 		router := newRouter(0, p, false, 0)
 		type key struct {
 			active edged.Timestamp
-			rung   uint8
+			rung   uint16
 			beats  bool
 		}
 		keys := map[string]*key{}
 		now := edged.Timestamp(r.IntN(1000)) - 500
 		for range 60 {
 			before := now
-			now = now.Add(int64(r.IntN(9)))
+			now = now.Add(int64(r.IntN(9 + r.IntN(2)*20)))
 			if r.IntN(2) == 0 {
 				name := fmt.Sprint("k", r.IntN(20))
 				router.touch(router.lookup(name), 1, now)

@@ -15,7 +15,7 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 	}
 	r := t.ref.router
 	floor := k.keys.store.Position().Floor
-	h := history{key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(), floor: floor, known: found, rung: uint8(len(r.silences))}
+	h := history{key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(), floor: floor, known: found, rung: uint16(len(r.silences))}
 	if found {
 		h.active = snap.Active
 		h.rung, h.beats = r.recall(snap)
@@ -47,7 +47,7 @@ type history struct {
 
 	known  bool            // there was an event or a snapshot
 	active edged.Timestamp // of the last event
-	rung   uint8           // how many silences were noticed since; all: it waits for none
+	rung   uint16          // how many silences were noticed since; all: it waits for none
 	beats  bool            // there was no tick since that came later than the pulse
 }
 

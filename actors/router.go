@@ -24,8 +24,8 @@ type keyRef struct {
 	// changed counts the generations of snapshots that do not hold the latest
 	// state: 2 after an event, 1 after one sweep, 0 after two.
 	changed     uint8
-	rung        uint8 // how many of the router's silences were noticed since the last event; all: it waits for none
-	open        bool  // time may change the state, as far as epochs are committed
+	rung        uint16 // how many of the router's silences were noticed since the last event; all: it waits for none
+	open        bool   // time may change the state, as far as epochs are committed
 	passivating bool
 	forked      bool // the state is stored under the name of its router, or will be with the open epoch
 	gone        bool // no longer in the router
@@ -148,7 +148,7 @@ func timedLists(silences int) []refList {
 func (r *router) lookup(key string) *keyRef {
 	ref := r.refs[key]
 	if ref == nil {
-		ref = &keyRef{router: r, key: key, rung: uint8(len(r.silences))}
+		ref = &keyRef{router: r, key: key, rung: uint16(len(r.silences))}
 		r.refs[key] = ref
 	}
 	return ref
@@ -197,18 +197,18 @@ func (r *router) due(now edged.Timestamp) *keyRef {
 
 // recall returns how the clock stands to a key of which there is a snapshot. What another
 // version of the pipeline has noticed says nothing.
-func (r *router) recall(snap *edged.Snapshot) (rung uint8, beats bool) {
+func (r *router) recall(snap *edged.Snapshot) (rung uint16, beats bool) {
 	if snap.Beats == edged.Unknown || snap.Seq <= r.since || snap.Pipeline != r.pipeline.Name() {
 		return r.anew(snap.Open > 0)
 	}
-	return min(snap.Rung, uint8(len(r.silences))), r.every > 0 && snap.Beats == edged.Yes
+	return min(snap.Rung, uint16(len(r.silences))), r.every > 0 && snap.Beats == edged.Yes
 }
 
 // anew is how the clock stands to a key with whose state the pipeline begins: it tells it
 // of all silences, and of the pulse, if that can change the state.
-func (r *router) anew(open bool) (rung uint8, beats bool) {
+func (r *router) anew(open bool) (rung uint16, beats bool) {
 	if !open {
-		return uint8(len(r.silences)), false
+		return uint16(len(r.silences)), false
 	}
 	return 0, r.every > 0
 }
@@ -238,7 +238,7 @@ func (r *router) rise(ref *keyRef, now edged.Timestamp) {
 
 // passed returns how many silences have been noticed after a key, of which from were
 // noticed before, has been quiet for so long.
-func passed(silences []int64, from uint8, quiet int64) uint8 {
+func passed(silences []int64, from uint16, quiet int64) uint16 {
 	for int(from) < len(silences) && quiet >= silences[from] {
 		from++
 	}

@@ -173,7 +173,7 @@ func (o *chainOracle) swap(c *contract) {
 // begin has a pipeline begin with the state of a key. It tells the key anew of the time if
 // that could change the state.
 func (k *oracleKey) begin(p *chainPipeline) {
-	k.rung, k.beats = uint8(len(p.silences)), k.task.Open() > 0
+	k.rung, k.beats = uint16(len(p.silences)), k.task.Open() > 0
 	if k.beats {
 		k.rung = 0
 	}

@@ -57,7 +57,7 @@ type snapshotHead struct {
 	Generation uint64          `msgpack:"gen"`
 	Seq        edged.Seq       `msgpack:"seq"`
 	Active     edged.Timestamp `msgpack:"active"`
-	Rung       uint8           `msgpack:"rung,omitempty"`
+	Rung       uint16          `msgpack:"rung,omitempty"`
 	Beats      edged.Known     `msgpack:"beats,omitempty"`
 	Open       int64           `msgpack:"open"`
 	Twin       bool            `msgpack:"twin"`
