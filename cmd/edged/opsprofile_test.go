@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -14,8 +16,19 @@ import (
 	"edged/fleet/protocol"
 )
 
-// TestProfileCapture is not parallel: a process has one CPU profile at a time.
+// TestProfileCapture runs in a process of its own: there is one CPU profile in a process at a
+// time, and the heap profile of one that has run all other tests is larger than an answer.
 func TestProfileCapture(t *testing.T) {
+	const alone = "EDGED_TEST_ALONE"
+	if os.Getenv(alone) == "" {
+		t.Parallel()
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+		c.Env = append(os.Environ(), alone+"=1")
+		if out, err := c.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	m := &managed{}
 	for _, args := range []profileArgs{{Kind: profileCPU, Seconds: 1}, {Kind: profileHeap}, {Kind: profileGoroutine}} {
 		result, err := m.captureProfile(t.Context(), nil, args)
