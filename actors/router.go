@@ -135,6 +135,9 @@ func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
 	return r
 }
 
+// ticks reports whether time matters to the keys at all.
+func (r *router) ticks() bool { return len(r.silences) > 0 || r.every > 0 }
+
 // timedLists returns lists by rung; one for the end of a bounded input if there are no silences.
 func timedLists(silences int) []refList {
 	lists := make([]refList, max(silences, 1))

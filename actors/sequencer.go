@@ -328,7 +328,7 @@ func (s *sequencer) admit(ep *epoch, r *router, rec *edged.Record, keep bool, po
 		return false
 	}
 	ev.Seq = rec.Seq
-	ref := s.refOf(r, ev.Key, ep.replay)
+	ref := s.refOf(r, ev.Key, ep.replay && r.ticks())
 	r.touch(ref, rec.Seq, rec.Time)
 	// What is passed over was a sign of life all the same: ticks must find the key
 	// where they found it then.
