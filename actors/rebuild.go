@@ -15,7 +15,7 @@ func (k *keyActor) rebuild(t *turn, snap *edged.Snapshot, found bool) error {
 	}
 	r := t.ref.router
 	floor := k.keys.store.Position().Floor
-	h := history{key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(), floor: floor, known: found, rung: uint16(len(r.silences))}
+	h := history{key: k, name: t.ref.key, router: r, pipeline: r.pipeline.Clone(), floor: floor, known: found, rung: r.all()}
 	if found {
 		h.active = snap.Active
 		h.rung, h.beats = r.recall(snap)
@@ -148,7 +148,7 @@ func (h *history) expect(rec *edged.Record, expected, retired bool) {
 		return
 	}
 	h.known = true
-	if expected && (rec.Kind == edged.TableRecord || int(h.rung) == len(h.router.silences)) {
+	if expected && h.router.begins(rec, h.rung) {
 		h.active, h.rung, h.beats = rec.Time, 0, true
 	}
 	if !h.key.keys.skips.has(skip{pipeline: h.pipeline.Name(), key: h.name, seq: rec.Seq, tick: true}) {

@@ -113,7 +113,7 @@ func (s *sequencer) knownKeys() error {
 			snap.Twin = true // nothing of it is this pipeline's to store
 		}
 		rung, beats := r.recall(&snap)
-		waits := int(rung) < len(r.silences) || r.bounded && snap.Open > 0
+		waits := rung < r.all() || r.bounded && snap.Open > 0
 		if snap.Open == 0 && snap.Twin && !beats && !waits {
 			return nil
 		}

@@ -90,8 +90,8 @@ func (l *refList) remove(ref *keyRef) {
 //
 // Invariant: each list of timed and of stored is ordered by active, so that looking
 // at their fronts finds every key that is due.
-// Invariant: a tick reaches, when it is replayed, every key that it reached before.
-// Those that it reaches besides had nothing to wait for any more.
+// Invariant: a tick that no snapshot of a key holds reaches that key when it is replayed if
+// it did before, and only then.
 type router struct {
 	index    int
 	pipeline Pipeline
@@ -138,6 +138,9 @@ func newRouter(index int, p Pipeline, bounded bool, since edged.Seq) *router {
 // ticks reports whether time matters to the keys at all.
 func (r *router) ticks() bool { return len(r.silences) > 0 || r.every > 0 }
 
+// all is how many silences there are: a key of which all are noticed waits for none.
+func (r *router) all() uint16 { return uint16(len(r.silences)) }
+
 // timedLists returns lists by rung; one for the end of a bounded input if there are no silences.
 func timedLists(silences int) []refList {
 	lists := make([]refList, max(silences, 1))
@@ -151,7 +154,7 @@ func timedLists(silences int) []refList {
 func (r *router) lookup(key string) *keyRef {
 	ref := r.refs[key]
 	if ref == nil {
-		ref = &keyRef{router: r, key: key, rung: uint16(len(r.silences))}
+		ref = &keyRef{router: r, key: key, rung: r.all()}
 		r.refs[key] = ref
 	}
 	return ref
@@ -174,12 +177,11 @@ func (r *router) touch(ref *keyRef, seq edged.Seq, now edged.Timestamp) {
 	}
 }
 
-// expect notes that the key is to have events from now on: its silence begins. Where that is
-// told once more to one that waits for silence, it goes on.
-func (r *router) expect(ref *keyRef, rec *edged.Record) {
-	if rec.Kind == edged.TableRecord || int(ref.rung) == len(r.silences) {
-		r.touch(ref, rec.Seq, rec.Time)
-	}
+// begins reports whether the silence of a key of which so much was noticed begins with a
+// record that says that it is to have events. Where that is only said once more, a silence
+// that goes on goes on.
+func (r *router) begins(rec *edged.Record, rung uint16) bool {
+	return rec.Kind == edged.TableRecord || rung == r.all()
 }
 
 // due returns of the keys that have been silent for long enough for a tick at now
@@ -204,14 +206,14 @@ func (r *router) recall(snap *edged.Snapshot) (rung uint16, beats bool) {
 	if snap.Beats == edged.Unknown || snap.Seq <= r.since || snap.Pipeline != r.pipeline.Name() {
 		return r.anew(snap.Open > 0)
 	}
-	return min(snap.Rung, uint16(len(r.silences))), r.every > 0 && snap.Beats == edged.Yes
+	return min(snap.Rung, r.all()), r.every > 0 && snap.Beats == edged.Yes
 }
 
 // anew is how the clock stands to a key with whose state the pipeline begins: it tells it
 // of all silences, and of the pulse, if that can change the state.
 func (r *router) anew(open bool) (rung uint16, beats bool) {
 	if !open {
-		return uint16(len(r.silences)), false
+		return r.all(), false
 	}
 	return 0, r.every > 0
 }

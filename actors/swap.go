@@ -270,21 +270,15 @@ func (s *sequencer) restorable(p Pipeline) error {
 // stored. How far that version was with a key says nothing: this one's silences and pulse
 // may be others, and it tells the key anew. A recovery comes to the same, see recall.
 func (r *router) inherit(old *router, stored openKeys) {
-	var waiting, beating []*keyRef
+	if !r.ticks() {
+		return
+	}
+	rung, beats := r.anew(true)
+	var known, beating []*keyRef
 	know := func(key string, active edged.Timestamp) {
-		rung, beats := r.anew(true)
-		waits := int(rung) < len(r.silences)
-		if !waits && !beats {
-			return
-		}
 		ref := r.lookup(key)
 		ref.active, ref.rung, ref.open = active, rung, true
-		if waits {
-			waiting = append(waiting, ref)
-		}
-		if beats {
-			beating = append(beating, ref)
-		}
+		known = append(known, ref)
 	}
 	for key, ref := range old.refs {
 		if ref.open {
@@ -296,7 +290,13 @@ func (r *router) inherit(old *router, stored openKeys) {
 			know(key, active)
 		}
 	}
-	r.await(waiting, beating)
+	if beats {
+		beating = known
+	}
+	if rung == r.all() {
+		known = nil
+	}
+	r.await(known, beating)
 }
 
 // retire stops the actors of a router that is not there any more.

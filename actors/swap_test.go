@@ -27,6 +27,47 @@ type contract struct {
 
 func (c *contract) all() []*chainPipeline { return append(slices.Clone(c.pipes), c.shadows...) }
 
+// made returns what an engine is given for it. running are the pipelines that run, by their
+// names; others are made.
+func (c *contract) made(running map[string]Pipeline) (pipelines []Pipeline, shadows []Shadow) {
+	for _, p := range c.all() {
+		if running[p.name] == nil {
+			running[p.name] = p.Clone()
+		}
+		if slices.Contains(c.pipes, p) {
+			pipelines = append(pipelines, running[p.name])
+		} else {
+			shadows = append(shadows, Shadow{running[p.name], p.stream(), c.waits[p.name]})
+		}
+	}
+	return pipelines, shadows
+}
+
+// swap returns the swap from one contract to it, and the outputs that it brings. running is
+// what will run.
+func (c *contract) swap(mem *MemoryStore, now *contract, running map[string]Pipeline, same map[string]bool) (swap Swap, outs map[string]*toyOutput) {
+	maps.DeleteFunc(running, func(name string, _ Pipeline) bool { return !same[name] })
+	swap.Pipelines, swap.Shadows = c.made(running)
+	swap.Links, outs = chainLinks(c.pipes)
+	for _, p := range c.all() {
+		if p.origin != "" && !now.has(p.origin) && !c.has(p.origin) {
+			mem.adopt(p.name, p.origin)
+		}
+	}
+	return swap, outs
+}
+
+// settled notes after which record the contract holds, and returns Ports.Since.
+func (c *contract) settled(at edged.Seq, same map[string]bool) map[string]edged.Seq {
+	c.at, c.same = at, same
+	for _, p := range c.all() {
+		if !same[p.name] {
+			c.since[p.name] = at
+		}
+	}
+	return c.since
+}
+
 // has reports whether a pipeline or shadow has the name.
 func (c *contract) has(name string) bool {
 	return slices.ContainsFunc(c.all(), func(p *chainPipeline) bool { return p.name == name })
@@ -302,16 +343,7 @@ func swapLife(t *testing.T, r *rand.Rand, mem *MemoryStore, messages []edged.Mes
 	now := (*history)[len(*history)-1]
 	running := map[string]Pipeline{}
 	links, outs := chainLinks(now.pipes)
-	var pipelines []Pipeline
-	var shadows []Shadow
-	for _, p := range now.pipes {
-		running[p.name] = p.Clone()
-		pipelines = append(pipelines, running[p.name])
-	}
-	for _, p := range now.shadows {
-		running[p.name] = p.Clone()
-		shadows = append(shadows, Shadow{running[p.name], p.stream(), now.waits[p.name]})
-	}
+	pipelines, shadows := now.made(running)
 	store := &failingStore{MemoryStore: mem, after: r.IntN(2) == 0}
 	store.left.Store(1 << 40)
 	if mortal && r.IntN(4) > 0 {
@@ -383,35 +415,15 @@ func swaps(ctx context.Context, t *testing.T, r *rand.Rand, e *Engine, mem *Memo
 	for range r.IntN(8) {
 		<-pause.C
 		next, same := now.changed(r)
-		swap := Swap{}
-		fresh, freshOuts := chainLinks(next.pipes)
-		swap.Links = fresh
-		all = append(all, freshOuts)
-		for _, p := range next.all() {
-			if !same[p.name] {
-				running[p.name] = p.Clone()
-			}
-			if slices.Contains(next.pipes, p) {
-				swap.Pipelines = append(swap.Pipelines, running[p.name])
-			} else {
-				swap.Shadows = append(swap.Shadows, Shadow{running[p.name], p.stream(), next.waits[p.name]})
-			}
-			if p.origin != "" && !now.has(p.origin) && !next.has(p.origin) {
-				mem.adopt(p.name, p.origin)
-			}
-		}
+		swap, outs := next.swap(mem, &now, running, same)
+		all = append(all, outs)
 		swap.Settle = func(at edged.Seq) (map[string]edged.Seq, error) {
 			if r.IntN(6) == 0 {
 				return nil, errNotNow
 			}
-			next.at, next.same = at, same
-			for _, p := range next.all() {
-				if !same[p.name] {
-					next.since[p.name] = at
-				}
-			}
+			since := next.settled(at, same)
 			*history = append(*history, next)
-			return next.since, nil
+			return since, nil
 		}
 		switch _, err := e.Swap(ctx, swap); {
 		case err == nil:

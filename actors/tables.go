@@ -118,8 +118,8 @@ func (r *router) told(rec *edged.Record, floor edged.Seq) bool {
 func (s *sequencer) expect(ep *epoch, r *router, rec *edged.Record, keys []string, kind entryKind) {
 	for _, key := range keys {
 		ref := s.refOf(r, key, ep.replay || kind == retireEntry)
-		if ref.changed = 2; kind == expectEntry {
-			r.expect(ref, rec)
+		if ref.changed = 2; kind == expectEntry && r.begins(rec, ref.rung) {
+			r.touch(ref, rec.Seq, rec.Time)
 		}
 		s.add(ep, ref, entry{event: edged.Event{Seq: rec.Seq}, time: rec.Time, kind: kind})
 	}

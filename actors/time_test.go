@@ -56,14 +56,7 @@ func (w *timeWorld) live(last bool) {
 	if len(ports.Tables) > 0 {
 		l.table = ports.Tables[0]
 	}
-	for _, p := range l.now.pipes {
-		l.running[p.name] = p.Clone()
-		ports.Pipelines = append(ports.Pipelines, l.running[p.name])
-	}
-	for _, p := range l.now.shadows {
-		l.running[p.name] = p.Clone()
-		ports.Shadows = append(ports.Shadows, Shadow{l.running[p.name], p.stream(), l.now.waits[p.name]})
-	}
+	ports.Pipelines, ports.Shadows = l.now.made(l.running)
 	e, err := New(Config{
 		TickInterval: time.Millisecond, CommitInterval: time.Duration(1+w.r.IntN(1500)) * time.Microsecond, EpochEventsMax: 1 + w.r.IntN(20),
 		SweepBytes: int64(1 + w.r.IntN(1000)), ActiveKeysMax: 1 + w.r.IntN(6), PassivateAfter: time.Duration(1+w.r.IntN(8)) * time.Millisecond,
@@ -165,38 +158,21 @@ func (l *timeLife) feed(ctx context.Context) {
 // swap changes the contract, as TestSwapIsAFold does, and what the pipelines wait for.
 func (l *timeLife) swap(ctx context.Context) error {
 	next, same := l.now.changed(l.r)
-	swap := Swap{}
+	for _, p := range next.all() {
+		if !same[p.name] && l.r.IntN(3) == 0 {
+			p.retime(l.r)
+		}
+	}
+	running := maps.Clone(l.running)
+	swap, outs := next.swap(l.mem, &l.now, running, same)
+	l.outs = append(l.outs, outs)
 	if l.table.Name != "" {
 		swap.Tables = []Table{l.table}
 	}
-	fresh, outs := chainLinks(next.pipes)
-	swap.Links, l.outs = fresh, append(l.outs, outs)
-	running := maps.Clone(l.running)
-	for _, p := range next.all() {
-		if !same[p.name] {
-			if l.r.IntN(3) == 0 {
-				p.retime(l.r)
-			}
-			running[p.name] = p.Clone()
-		}
-		if slices.Contains(next.pipes, p) {
-			swap.Pipelines = append(swap.Pipelines, running[p.name])
-		} else {
-			swap.Shadows = append(swap.Shadows, Shadow{running[p.name], p.stream(), next.waits[p.name]})
-		}
-		if p.origin != "" && !l.now.has(p.origin) && !next.has(p.origin) {
-			l.mem.adopt(p.name, p.origin)
-		}
-	}
 	swap.Settle = func(at edged.Seq) (map[string]edged.Seq, error) {
-		next.at, next.same = at, same
-		for _, p := range next.all() {
-			if !same[p.name] {
-				next.since[p.name] = at
-			}
-		}
+		since := next.settled(at, same)
 		l.history = append(l.history, next)
-		return next.since, nil
+		return since, nil
 	}
 	_, err := l.engine.Swap(ctx, swap)
 	switch {

@@ -74,3 +74,34 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/record")
 }
+
+// BenchmarkSnapshots measures what recovery and swaps read of 100,000 keys with states of
+// 200 bytes: all of them without the states, and one of them with its state.
+func BenchmarkSnapshots(b *testing.B) {
+	s := open(b, config(b.TempDir()))
+	const n = 100_000
+	key := func(i int) string { return fmt.Sprint("device-", i*7919%n) }
+	for i := 0; i < n; i += 1000 {
+		c := edged.Commit{Generation: 1}
+		for k := range 1000 {
+			c.Snapshots = append(c.Snapshots, edged.Snapshot{Pipeline: "p", Key: key(i + k), Twin: true, State: make([]byte, 200)})
+		}
+		commit(b, s, c)
+	}
+	b.Run("all", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := s.Snapshots(func(edged.Snapshot) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if _, found, err := s.Snapshot("p", key(i)); !found || err != nil {
+				b.Fatal(found, err)
+			}
+		}
+	})
+}

@@ -25,7 +25,7 @@ type slot struct {
 	err        error // why it cannot be used; it may have been the newer one
 	present    bool  // whether there is an intact snapshot
 	generation uint64
-	snap       edged.Snapshot // with a state of its own
+	snap       edged.Snapshot // its State is part of the value, which lives as long as the transaction
 }
 
 // openSlot reads the value of a slot. key is the database key, value is nil when
@@ -48,7 +48,7 @@ func openSlot(key, value []byte) slot {
 	}
 	return slot{present: true, generation: h.Generation, snap: edged.Snapshot{
 		Pipeline: string(pipeline), Key: string(name),
-		Seq: h.Seq, Active: h.Active, Rung: h.Rung, Beats: h.Beats, Open: int(h.Open), Twin: h.Twin, State: bytes.Clone(body),
+		Seq: h.Seq, Active: h.Active, Rung: h.Rung, Beats: h.Beats, Open: int(h.Open), Twin: h.Twin, State: body,
 	}}
 }
 
@@ -109,6 +109,7 @@ func (s *Store) Snapshot(pipeline, key string) (snap edged.Snapshot, found bool,
 	err = s.view("snapshots", func(tx *bbolt.Tx) error {
 		for i := range slots {
 			slots[i] = openSlot(name, tx.Bucket(slotBuckets[i]).Get(name))
+			slots[i].snap.State = bytes.Clone(slots[i].snap.State)
 		}
 		return nil
 	})
